@@ -1,0 +1,293 @@
+"""The plan of a release: a YAML file, the same document as JSON inside a ``start`` command."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from schemas.event import NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
+from schemas.file_errors import RuleError, parse_document
+from schemas.units import PPM, Duration, Fraction, Share, encode_hook
+
+STEPS_MAX = 200
+METRICS_IN_PLAN_MAX = 16
+_FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
+_METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One stage: the canary's share and how long it is held at least."""
+
+    weight: Share
+    hold: Duration
+
+
+class Stages(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
+    """A fixed list of stages."""
+
+    steps: tuple[Step, ...]
+
+
+class Linear(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="linear",
+    tag_field="kind",
+    rename={"from_": "from"},
+):
+    """y = m x + b: from one share to another over a time."""
+
+    from_: Share
+    to: Share
+    over: Duration
+
+
+class Exponential(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="exponential",
+    tag_field="kind",
+    rename={"from_": "from"},
+):
+    """The share is multiplied by a factor every so often."""
+
+    from_: Share
+    to: Share
+    factor: float
+    every: Duration
+
+
+Ramp = Stages | Linear | Exponential
+
+
+class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One metric that the release is judged by, or that is only watched."""
+
+    name: str
+    worse: Literal["higher", "lower", "either"] = "higher"
+    margin: Fraction | None = None
+    statistic: Literal["rate", "mean", "p50", "p95", "p99", "mix"] | None = None
+    tolerance: Fraction | None = None
+    role: Literal["gate", "observe"] = "gate"
+    action: Literal["rollback", "hold"] = "rollback"
+
+    @property
+    def kind(self) -> str:
+        """The statistic in force: as written, else ``rate`` for the error rate and ``mean`` for numbers."""
+        if self.statistic is not None:
+            return self.statistic
+        if self.name == "error_rate":
+            return "rate"
+        return "mix" if self.name.startswith("labels.") else "mean"
+
+    @property
+    def label(self) -> str:
+        """How the metric is called in evidence: ``error_rate``, ``latency_ms``, ``latency_ms p99``."""
+        return self.name if self.kind in {"rate", "mean", "mix"} else f"{self.name} {self.kind}"
+
+    @property
+    def tolerated(self) -> float:
+        """Harm up to this never rolls back: as written, else a quarter of the margin."""
+        if self.tolerance is not None:
+            return float(self.tolerance)
+        return float(self.margin) / 4 if self.margin is not None else 0.0
+
+
+class NoData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do when the canary is silent."""
+
+    after: Duration = Duration(120_000)
+    action: Literal["hold", "rollback"] = "hold"
+
+
+class Inconclusive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do when the evidence does not decide."""
+
+    after: Duration = Duration(3_600_000)
+    action: Literal["hold", "rollback"] = "hold"
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a release may go on."""
+
+    max_duration: Duration = Duration(4 * 3_600_000)
+    no_data: NoData = NoData()
+    inconclusive: Inconclusive = Inconclusive()
+    no_data_rollback: Duration = Duration(15 * 60_000)
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to release, how fast, and judged by what.
+
+    >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
+    >>> plan.ramp.steps[0].weight, plan.metrics[0].tolerated
+    (10000, 0.00125)
+    """
+
+    service: str
+    baseline: str
+    canaries: tuple[str, ...]
+    ramp: Ramp
+    metrics: tuple[Metric, ...]
+    alpha: float = 0.05
+    advance: Literal["population", "strict"] = "population"
+    by_segment: bool = True
+    independent: Literal["unit", "request"] = "request"
+    limits: Limits = Limits()
+
+    @property
+    def gates(self) -> tuple[Metric, ...]:
+        return tuple(m for m in self.metrics if m.role == "gate")
+
+
+EXAMPLE = """
+service: chat
+baseline: v1
+canaries: [v2]
+ramp: {kind: stages, steps: [{weight: 1%, hold: 2m}, {weight: 50%, hold: 10m}]}
+metrics:
+  - {name: error_rate, worse: higher, margin: 0.5%}
+"""
+
+
+def parse_plan(text: str, *, file: str = "plan") -> Plan:
+    """Parse a plan from YAML or JSON.
+
+    Raises
+    ------
+    schemas.file_errors.FileError : naming file, line, field, what was found and what is allowed.
+
+    >>> parse_plan("service: chat", file="p.yaml")
+    Traceback (most recent call last):
+    schemas.file_errors.FileError: p.yaml:1: baseline: missing; it is required
+    """
+    return parse_document(text, Plan, file=file, rules=check_rules)
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The plan as JSON, in the same words as its file."""
+    return msgspec.json.encode(plan, enc_hook=encode_hook)
+
+
+def check_rules(plan: Plan) -> None:
+    """Check what types cannot say; raises :class:`RuleError` at the first rule that does not hold."""
+    _check_names(plan)
+    if not 0 < plan.alpha <= 0.5:
+        raise RuleError("$.alpha", f"found {plan.alpha:g}; allowed is more than 0 and at most 0.5")
+    if plan.independent == "unit":
+        raise RuleError("$.independent", "found 'unit'; this version counts requests: allowed is request")
+    _check_ramp(plan)
+    if not 1 <= len(plan.metrics) <= METRICS_IN_PLAN_MAX:
+        raise RuleError("$.metrics", f"found {len(plan.metrics)} metrics; allowed are 1 to {METRICS_IN_PLAN_MAX}")
+    seen: set[str] = set()
+    for index, metric in enumerate(plan.metrics):
+        _check_metric(metric, f"$.metrics[{index}]")
+        if metric.label in seen:
+            raise RuleError(f"$.metrics[{index}].name", f"found {metric.label!r} twice; allowed once")
+        seen.add(metric.label)
+    if not plan.gates:
+        raise RuleError("$.metrics", "found no metric with role gate; at least one is needed to decide")
+    _check_limits(plan.limits)
+
+
+def _check_names(plan: Plan) -> None:
+    for path, name in (("$.service", plan.service), ("$.baseline", plan.baseline)):
+        _check_name(path, name)
+    if not 1 <= len(plan.canaries) < VERSIONS_MAX:
+        raise RuleError("$.canaries", f"found {len(plan.canaries)} versions; allowed are 1 to {VERSIONS_MAX - 1}")
+    for index, name in enumerate(plan.canaries):
+        path = f"$.canaries[{index}]"
+        _check_name(path, name)
+        if name == plan.baseline:
+            raise RuleError(path, f"found {name!r}, which is the baseline; a canary must be another version")
+        if name in plan.canaries[:index]:
+            raise RuleError(path, f"found {name!r} twice; allowed once")
+
+
+def _check_name(path: str, name: str) -> None:
+    if not 1 <= len(name) <= NAME_LENGTH_MAX:
+        raise RuleError(path, f"found {len(name)} characters; allowed are 1 to {NAME_LENGTH_MAX}")
+    if name == OTHER and path != "$.service":
+        raise RuleError(path, f"found {OTHER!r}, the name into which surplus versions are folded; use another")
+    if name != name.strip() or any(ord(c) < 32 for c in name):
+        raise RuleError(path, f"found {name!r}; allowed is a name without control characters or outer blanks")
+
+
+def _check_ramp(plan: Plan) -> None:
+    share_max = PPM // len(plan.canaries)
+    match plan.ramp:
+        case Stages(steps=steps):
+            _check_stages(steps, share_max)
+        case Linear() | Exponential() as ramp:
+            _check_share("$.ramp.from", ramp.from_, share_max)
+            _check_share("$.ramp.to", ramp.to, share_max)
+            if ramp.from_ >= ramp.to:
+                raise RuleError("$.ramp.to", f"found {ramp.to.text()}; allowed is more than from ({ramp.from_.text()})")
+            if isinstance(ramp, Linear):
+                _check_positive("$.ramp.over", ramp.over)
+            else:
+                _check_positive("$.ramp.every", ramp.every)
+                if not 1.01 <= ramp.factor <= 100:
+                    raise RuleError("$.ramp.factor", f"found {ramp.factor:g}; allowed is 1.01 to 100")
+
+
+def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:
+    if not 1 <= len(steps) <= STEPS_MAX:
+        raise RuleError("$.ramp.steps", f"found {len(steps)} steps; allowed are 1 to {STEPS_MAX}")
+    for index, step in enumerate(steps):
+        path = f"$.ramp.steps[{index}]"
+        _check_share(f"{path}.weight", step.weight, share_max)
+        _check_positive(f"{path}.hold", step.hold)
+        if index and step.weight <= steps[index - 1].weight:
+            before = steps[index - 1].weight.text()
+            raise RuleError(
+                f"{path}.weight",
+                f"found {step.weight.text()}; allowed is more than the step before ({before})",
+            )
+
+
+def _check_share(path: str, share: Share, share_max: int) -> None:
+    if not 0 < share <= share_max:
+        raise RuleError(path, f"found {share.text()}; allowed is more than 0% and at most {Share(share_max).text()}")
+
+
+def _check_positive(path: str, duration: Duration) -> None:
+    if duration <= 0:
+        raise RuleError(path, f"found {duration.text()}; allowed is more than 0s")
+
+
+def _check_metric(metric: Metric, path: str) -> None:
+    if not _METRIC_NAME.fullmatch(metric.name) or len(metric.name) > NAME_LENGTH_MAX:
+        allowed = "error_rate, latency_ms, values.<name>, feedback.<name>"
+        raise RuleError(f"{path}.name", f"found {metric.name!r}; allowed are {allowed}")
+    if metric.name == "joint" or metric.name.startswith("labels."):
+        raise RuleError(f"{path}.name", f"found {metric.name!r}; this version has no gate or observer for it yet")
+    if (metric.name == "error_rate") != (metric.kind == "rate"):
+        allowed = "rate" if metric.name == "error_rate" else "mean"
+        raise RuleError(f"{path}.statistic", f"found {metric.kind!r} for {metric.name}; allowed is {allowed}")
+    if metric.kind not in {"rate", "mean"}:
+        raise RuleError(f"{path}.statistic", f"found {metric.kind!r}; this version judges rate and mean")
+    if metric.role == "observe":
+        return
+    if metric.margin is None:
+        raise RuleError(f"{path}.margin", "missing; a gate needs the largest degradation that is acceptable")
+    if not 0 < metric.margin <= 1:
+        raise RuleError(f"{path}.margin", f"found {metric.margin.text()}; allowed is more than 0% and at most 100%")
+    if metric.tolerance is not None and metric.tolerance >= metric.margin:
+        found = metric.tolerance.text()
+        raise RuleError(f"{path}.tolerance", f"found {found}; allowed is less than the margin ({metric.margin.text()})")
+    if metric.kind == "rate" and metric.worse != "higher":
+        raise RuleError(f"{path}.worse", f"found {metric.worse!r}; an error rate is worse when higher")
+
+
+def _check_limits(limits: Limits) -> None:
+    _check_positive("$.limits.max_duration", limits.max_duration)
+    _check_positive("$.limits.no_data.after", limits.no_data.after)
+    _check_positive("$.limits.inconclusive.after", limits.inconclusive.after)
+    if limits.no_data_rollback < limits.no_data.after:
+        found, after = limits.no_data_rollback.text(), limits.no_data.after.text()
+        raise RuleError("$.limits.no_data_rollback", f"found {found}; allowed is at least no_data.after ({after})")

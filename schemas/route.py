@@ -1,0 +1,48 @@
+"""Routes: what routers follow, on the compacted topic ``canary.control``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.decision import State
+
+LEASE_MS = 30_000
+"""A canary's share is valid for this long after it was received."""
+
+RENEW_MS = 10_000
+"""The worker publishes the route in force again this often."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Comes before the weights for requests of the named segments."""
+
+    segments: tuple[str, ...]
+    weights_ppm: dict[str, int]
+
+
+class Route(msgspec.Struct, frozen=True, tag="route", tag_field="type"):
+    """Who serves which share, until the lease runs out. Weights are parts per million and add up to 1,000,000.
+
+    A renewal has the same epoch and a later ``issued_at_ms``; a router drops what is not newer by
+    ``(epoch, issued_at_ms)`` and returns to ``fallback`` when the lease has run out.
+    """
+
+    service: str
+    release_id: str
+    epoch: int
+    state: State
+    weights_ppm: dict[str, int]
+    fallback: str
+    salt: str
+    issued_at_ms: int
+    lease_ms: int = LEASE_MS
+    rules: tuple[Rule, ...] = ()
+
+
+encode_route = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Route)
+
+
+def decode_route(raw: bytes) -> Route:
+    """Decode a record of ``canary.control``; raises :class:`msgspec.DecodeError`."""
+    return _decoder.decode(raw)
