@@ -100,24 +100,24 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NoData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to do when the canary is silent."""
 
-    after: Duration = Duration(120_000)
+    after: Duration = msgspec.field(default_factory=lambda: Duration(120_000))
     action: Literal["hold", "rollback"] = "hold"
 
 
 class Inconclusive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to do when the evidence does not decide."""
 
-    after: Duration = Duration(3_600_000)
+    after: Duration = msgspec.field(default_factory=lambda: Duration(3_600_000))
     action: Literal["hold", "rollback"] = "hold"
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a release may go on."""
 
-    max_duration: Duration = Duration(4 * 3_600_000)
-    no_data: NoData = NoData()
-    inconclusive: Inconclusive = Inconclusive()
-    no_data_rollback: Duration = Duration(15 * 60_000)
+    max_duration: Duration = msgspec.field(default_factory=lambda: Duration(4 * 3_600_000))
+    no_data: NoData = msgspec.field(default_factory=NoData)
+    inconclusive: Inconclusive = msgspec.field(default_factory=Inconclusive)
+    no_data_rollback: Duration = msgspec.field(default_factory=lambda: Duration(15 * 60_000))
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +137,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advance: Literal["population", "strict"] = "population"
     by_segment: bool = True
     independent: Literal["unit", "request"] = "request"
-    limits: Limits = Limits()
+    limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
     def gates(self) -> tuple[Metric, ...]:

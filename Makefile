@@ -1,0 +1,45 @@
+# The commands of README.md. Each is safe to repeat.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+KAFKA_PORT ?= 9092
+BROKERS ?= 1
+
+.PHONY: install demo test check unit kafka kafka-stop bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e clients/python -e '.[dev]'
+	touch $(STAMP)
+
+demo: install
+	$(BIN)/serinus demo
+
+# Everything that CI runs, on a real Kafka that it starts and stops itself.
+test: install check
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/serinus schemas --check
+
+# The fast tests, without Kafka.
+unit: install
+	$(BIN)/pytest -m 'not kafka and not slow' $(PYTEST_ARGS)
+
+kafka:
+	$(PYTHON) deploy/kafka/local.py start --brokers $(BROKERS) --port $(KAFKA_PORT) --data .kafka/data-$(KAFKA_PORT)
+
+kafka-stop:
+	$(PYTHON) deploy/kafka/local.py stop --port $(KAFKA_PORT) --data .kafka/data-$(KAFKA_PORT)
+
+bench: install
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
