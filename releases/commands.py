@@ -1,0 +1,169 @@
+"""What operators may ask, in which state, and what comes of it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from typing import assert_never
+
+import msgspec
+
+from releases.machine_io import Refuse
+from releases.ramps.ramp import stages_of
+from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState
+from releases.routing import weights_of
+from releases.wording import duration_text, names_text, share_text, weights_text
+from releases.transitions import Move, Outcome, aborted, promoted, resumed, rolled_back, settle
+from schemas.command import Command, Verb, check_command
+from schemas.decision import Action, Refusal, State
+from schemas.evidence import Verdict
+from schemas.file_errors import RuleError
+from schemas.plan import Plan
+from schemas.units import PPM
+
+
+def obey(state: ReleaseState, command: Command) -> Outcome:
+    """Carry a command out or refuse it with a sentence; one whose id is known changes nothing."""
+    if command.id in state.command_ids:
+        return state, ()
+    ids = (*state.command_ids, command.id)[-COMMAND_IDS_KEPT:]
+    state = msgspec.structs.replace(state, command_ids=ids)
+    move = _start(state, command) if command.command is Verb.START else _steer(state, command)
+    if isinstance(move, str):
+        refusal = Refusal(
+            service=state.service, command_id=command.id, at_ms=state.now_ms, actor=command.actor, reason=move
+        )
+        return state, (Refuse(refusal),)
+    reason = f"{move.reason}, asked for by {command.actor}: {command.reason.strip()}"
+    move = msgspec.structs.replace(move, reason=reason, actor=command.actor, command_id=command.id)
+    if move.action is Action.START:
+        state = msgspec.structs.replace(state, started=state.started + 1)
+    return settle(state, move)
+
+
+def _fault(state: ReleaseState, command: Command) -> str | None:
+    if command.service != state.service:
+        return f"the command is for {command.service!r} and this is {state.service!r}"
+    try:
+        check_command(command)
+    except RuleError as error:
+        return f"{error.path.removeprefix('$.')}: {error.what}"
+    return None
+
+
+def _start(state: ReleaseState, command: Command) -> Move | str:
+    if fault := _fault(state, command):
+        return fault
+    release = state.release
+    if release is not None and release.active:
+        return f"release {release.id} is {release.state.value}; end it first: promote, rollback or abort"
+    plan = command.plan
+    if plan is None:
+        return "plan: missing; a start command carries a plan"
+    release = new_release(plan, number=state.started + 1, now_ms=state.now_ms)
+    held = duration_text(release.hold_ms)
+    reason = f"Started {weights_text(release.canary_weights_ppm)} beside {plan.baseline}, held for {held} at least"
+    return Move(release, Action.START, reason)
+
+
+def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
+    """A release at its first stage. Its id names service, time and number; its salt follows from the id."""
+    second = datetime.datetime.fromtimestamp(now_ms // 1000, tz=datetime.UTC)
+    release_id = f"{plan.service}-{second:%Y-%m-%dT%H:%M:%SZ}-{number}"
+    first = stages_of(plan.ramp)[0]
+    return Release(
+        id=release_id,
+        plan=plan,
+        # Units are dealt anew in each release, so that the same ones are not always the first to meet what is new.
+        salt=hashlib.blake2b(release_id.encode(), digest_size=8).hexdigest(),
+        state=State.RAMPING,
+        epoch=0,
+        weights_ppm=weights_of(plan, dict.fromkeys(plan.canaries, first.weight_ppm)),
+        opened=1,
+        started_ms=now_ms,
+        step_since_ms=now_ms,
+        resumed_ms=now_ms,
+        judged_ms=now_ms,
+        published_ms=now_ms,
+        seen_ms=dict.fromkeys((plan.baseline, *plan.canaries), now_ms),
+    )
+
+
+def _steer(state: ReleaseState, command: Command) -> Move | str:
+    """Everything but a start: it needs a release that is there and, with one exception, active."""
+    if fault := _fault(state, command):
+        return fault
+    release = state.release
+    if release is None:
+        return f"no release of {state.service} has been started"
+    # What was promoted can still turn out to be bad, and then nobody should have to write a plan first.
+    undone = command.command is Verb.ROLLBACK and release.state is State.PROMOTED
+    if not release.active and not undone:
+        return f"release {release.id} is {release.state.value}, which is final; start a new one"
+    return _move(release, command, now_ms=state.now_ms)
+
+
+def _move(release: Release, command: Command, *, now_ms: int) -> Move | str:
+    match command.command:
+        case Verb.START:
+            return f"release {release.id} is {release.state.value}"
+        case Verb.PAUSE:
+            return _pause(release)
+        case Verb.RESUME:
+            return _resume(release, now_ms=now_ms)
+        case Verb.PROMOTE:
+            return _promote(release, command.version)
+        case Verb.ROLLBACK:
+            return rolled_back(release)
+        case Verb.ABORT:
+            return aborted(release)
+        case Verb.SET_WEIGHT:
+            return _set_weight(release, command)
+        case _:
+            assert_never(command.command)
+
+
+def _pause(release: Release) -> Move | str:
+    if release.state is State.PAUSED:
+        return f"release {release.id} is paused already"
+    after = msgspec.structs.replace(release, state=State.PAUSED)
+    return Move(after, Action.PAUSE, f"Paused with {weights_text(release.canary_weights_ppm)}")
+
+
+def _resume(release: Release, *, now_ms: int) -> Move | str:
+    if release.state is State.RAMPING:
+        return f"release {release.id} is ramping already"
+    said = release.assessment
+    if release.state is State.HOLDING and said.verdict in {Verdict.FAIL, Verdict.ERROR}:
+        return (
+            f"release {release.id} is holding because of {said.verdict.value}, which it would do again: {said.reason}"
+        )
+    return resumed(release, now_ms=now_ms)
+
+
+def _promote(release: Release, version: str | None) -> Move | str:
+    chosen = version or release.running[0]
+    if chosen not in release.plan.canaries:
+        return f"version: found {chosen!r}; allowed are the canaries {names_text(release.plan.canaries)}"
+    return promoted(release, chosen)
+
+
+def _set_weight(release: Release, command: Command) -> Move | str:
+    version, weight_ppm = command.version, command.weight_ppm
+    if version not in release.plan.canaries or weight_ppm is None:
+        return f"version: found {version!r}; allowed are the canaries {names_text(release.plan.canaries)}"
+    before = release.canary_weights_ppm
+    weights = before | {version: weight_ppm}
+    if weights == before:
+        return f"{version} is at {share_text(weight_ppm)} already"
+    if sum(weights.values()) >= PPM:
+        most = share_text(PPM - sum(before.values()) + before[version])
+        return (
+            f"weight_ppm: found {share_text(weight_ppm)}; allowed is less than {most}, or {release.plan.baseline} "
+            f"would have no traffic to compare with; promote gives {version} everything"
+        )
+    # The ramp goes on from the first stage above the canary that is furthest.
+    opened = sum(stage.weight_ppm <= max(weights.values()) for stage in release.stages)
+    after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
+    reason = f"Set {weights_text({version: weight_ppm})}, before at {share_text(before[version])}"
+    return Move(after, Action.SET_WEIGHT, reason)

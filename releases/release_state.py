@@ -1,0 +1,146 @@
+"""The state of one service's releases: all that the machine knows, frozen, and saved with msgspec."""
+
+from __future__ import annotations
+
+import msgspec
+
+from releases.ramps.ramp import stages_of
+from releases.ramps.stage import Stage
+from schemas.decision import State
+from schemas.evidence import Evidence, Verdict
+from schemas.plan import Plan
+from schemas.units import PPM, decode_hook, encode_hook
+
+COMMAND_IDS_KEPT = 64
+"""A command that is sent again within this many commands is known; ids are for retries, not for archives."""
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """What the judge said last."""
+
+    verdict: Verdict = Verdict.NO_DATA
+    for_share_ppm: int = 0
+    reason: str = "no evidence yet"
+    evidence: tuple[Evidence, ...] = ()
+    through: dict[str, int] = {}
+
+
+class Release(msgspec.Struct, frozen=True):
+    """One release of one service, from its start to its end and beyond (its last route stays in force).
+
+    Parameters
+    ----------
+    epoch : of its last decision.
+    weights_ppm : version → share, zeros left out; always adds up to 1,000,000.
+    opened : how many stages of the ramp are open; all of them = promotion comes next.
+    step_since_ms : when the weights last changed.
+    resumed_ms : when it last began or was resumed; waiting for data or for a verdict counts from here at the earliest.
+    held_since_ms : when it went into ``holding``; None in other states.
+    seen_ms : version → when it last answered a request or, if it has not yet, when it was opened.
+    unknown_since_ms : since when the judge has been saying NO_DATA or ERROR without a break.
+    judged_ms : when the judge last said anything; the start counts.
+    published_ms : when its route was last sent.
+    """
+
+    id: str
+    plan: Plan
+    salt: str
+    state: State
+    epoch: int
+    weights_ppm: dict[str, int]
+    opened: int
+    started_ms: int
+    step_since_ms: int
+    resumed_ms: int
+    judged_ms: int
+    published_ms: int
+    seen_ms: dict[str, int]
+    held_since_ms: int | None = None
+    unknown_since_ms: int | None = None
+    assessment: Assessment = Assessment()
+    promoted: str | None = None
+
+    @property
+    def active(self) -> bool:
+        return not self.state.final
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return stages_of(self.plan.ramp)
+
+    @property
+    def hold_ms(self) -> int:
+        """How long the present step is held at least."""
+        return self.stages[max(0, self.opened - 1)].hold_ms
+
+    @property
+    def canary_weights_ppm(self) -> dict[str, int]:
+        """The share of each canary in the plan's order, zeros included."""
+        return {version: self.weights_ppm.get(version, 0) for version in self.plan.canaries}
+
+    @property
+    def canary_share_ppm(self) -> int:
+        """The share of all canaries together."""
+        return sum(self.canary_weights_ppm.values())
+
+    @property
+    def next_share_ppm(self) -> int:
+        """The share of all canaries together after the next step; the whole when promotion comes next."""
+        if self.opened >= len(self.stages):
+            return PPM
+        return min(PPM, self.stages[self.opened].weight_ppm * len(self.running))
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The canaries that the ramp moves: those with traffic, or all when none has any.
+
+        One of several canaries that an operator has set to 0 % stays out: the ramp does not bring it back.
+        """
+        weights = self.canary_weights_ppm
+        return tuple(version for version in weights if weights[version]) or self.plan.canaries
+
+
+class ReleaseState(msgspec.Struct, frozen=True):
+    """One service. It outlives its releases, so that epochs grow over all of them.
+
+    >>> state = ReleaseState(service="chat")
+    >>> decode_state(encode_state(state)) == state, next_share_ppm(state)
+    (True, None)
+    """
+
+    service: str
+    epoch: int = 0
+    seq: int = -1
+    now_ms: int = 0
+    started: int = 0
+    release: Release | None = None
+    command_ids: tuple[str, ...] = ()
+
+
+def next_share_ppm(state: ReleaseState) -> int | None:
+    """The share of all canaries together that the next step would open: the judge's ``w`` in margin / w.
+
+    1,000,000 when promotion is next; None when no release is active.
+    """
+    release = state.release
+    return release.next_share_ppm if release is not None and release.active else None
+
+
+def promotion_pending(state: ReleaseState) -> bool:
+    """Whether all stages are open and promotion is what comes next."""
+    release = state.release
+    return release is not None and release.active and release.opened >= len(release.stages)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_hook)
+_decoder = msgspec.msgpack.Decoder(ReleaseState, dec_hook=decode_hook)
+
+
+def encode_state(state: ReleaseState) -> bytes:
+    """The state as msgpack."""
+    return _encoder.encode(state)
+
+
+def decode_state(raw: bytes) -> ReleaseState:
+    """The inverse of :func:`encode_state`; raises :class:`msgspec.DecodeError`."""
+    return _decoder.decode(raw)

@@ -1,0 +1,143 @@
+"""The only place where a decision is made final: it gets its epoch, its record and its route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from releases.machine_io import Decide, Effect, Publish
+from releases.release_state import Release, ReleaseState
+from releases.routing import observed, route_of, weights_of
+from releases.wording import duration_text, sentence, share_text, weights_text
+from schemas.decision import Action, Decision, State
+from schemas.evidence import Verdict
+from schemas.units import PPM
+
+ACTOR = "serinus"
+"""Who decided, where no operator did."""
+
+Outcome = tuple[ReleaseState, tuple[Effect, ...]]
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A decision that has no epoch yet: the release as it is to stand afterwards, and why."""
+
+    release: Release
+    action: Action
+    reason: str
+    actor: str = ACTOR
+    command_id: str | None = None
+    verdict: Verdict | None = None
+    """None: what the judge said last."""
+
+
+def settle(state: ReleaseState, move: Move) -> Outcome:
+    """Carry out a move: the next epoch, the decision, and the route unless the canary is unobserved.
+
+    Every decision has an epoch of its own, also one that leaves the weights alone: auditors tell decisions apart by
+    ``(release_id, epoch)``, and the route says the state.
+    """
+    now_ms, epoch = state.now_ms, state.epoch + 1
+    release = _restart_clocks(state.release, move.release, now_ms)
+    release = msgspec.structs.replace(release, epoch=epoch)
+    reason = sentence(move.reason)
+    published = observed(release, now_ms=now_ms)
+    if published:
+        release = msgspec.structs.replace(release, published_ms=now_ms)
+    else:
+        silent = duration_text(now_ms - release.judged_ms)
+        reason += f" Not sent to the routers, which fall back to {release.plan.baseline}: no report for {silent}."
+    decision = Decision(
+        service=state.service,
+        release_id=release.id,
+        epoch=epoch,
+        at_ms=now_ms,
+        action=move.action,
+        state=release.state,
+        verdict=move.verdict or release.assessment.verdict,
+        weights_ppm=release.weights_ppm,
+        actor=move.actor,
+        reason=reason,
+        through=release.assessment.through,
+        evidence=release.assessment.evidence,
+        command_id=move.command_id,
+    )
+    state = msgspec.structs.replace(state, epoch=epoch, release=release)
+    if not published:
+        return state, (Decide(decision),)
+    return state, (Decide(decision), Publish(route_of(release, now_ms=now_ms)))
+
+
+def _restart_clocks(before: Release | None, after: Release, now_ms: int) -> Release:
+    """A step begins when weights change; waiting for a version begins when it is opened."""
+    if before is None or before.id != after.id:
+        return after
+    held_since_ms = after.held_since_ms
+    if after.state is not State.HOLDING:
+        held_since_ms = None
+    elif before.state is not State.HOLDING:
+        held_since_ms = now_ms
+    changes: dict[str, Any] = {"held_since_ms": held_since_ms}
+    if after.weights_ppm != before.weights_ppm:
+        opened = {v: now_ms for v in after.weights_ppm if v not in before.weights_ppm}
+        changes |= {"step_since_ms": now_ms, "seen_ms": after.seen_ms | opened}
+    return msgspec.structs.replace(after, **changes)
+
+
+def rolled_back(release: Release, why: str | None = None, *, verdict: Verdict | None = None) -> Move:
+    """All traffic back to the baseline, for good."""
+    reason = f"Rolled back {weights_text(release.canary_weights_ppm, word='from')}{_because(why)}"
+    return Move(_ended(release, State.ROLLED_BACK), Action.ROLLBACK, reason, verdict=verdict)
+
+
+def aborted(release: Release) -> Move:
+    """All traffic back to the baseline because somebody wants the release to end, not because it is bad."""
+    reason = f"Aborted {weights_text(release.canary_weights_ppm, word='from')}"
+    return Move(_ended(release, State.ABORTED), Action.ABORT, reason)
+
+
+def held(release: Release, why: str, *, verdict: Verdict | None = None) -> Move:
+    """The ramp stands still until the evidence is good again; weights stay."""
+    after = msgspec.structs.replace(release, state=State.HOLDING)
+    reason = f"Holding {weights_text(release.canary_weights_ppm)}{_because(why)}"
+    return Move(after, Action.HOLD, reason, verdict=verdict)
+
+
+def resumed(release: Release, why: str | None = None, *, now_ms: int) -> Move:
+    """The ramp goes on from where it stands; weights stay, waiting begins anew."""
+    after = msgspec.structs.replace(release, state=State.RAMPING, resumed_ms=now_ms)
+    reason = f"Ramping again with {weights_text(release.canary_weights_ppm)}{_because(why)}"
+    return Move(after, Action.RESUME, reason)
+
+
+def advanced(release: Release, why: str) -> Move:
+    """The next stage of the ramp is opened."""
+    before, stages = release.canary_weights_ppm, release.stages
+    weights = before | dict.fromkeys(release.running, stages[release.opened].weight_ppm)
+    opened = release.opened + 1
+    after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
+    was = weights_text(before, word="from")
+    reason = f"Opened {weights_text(weights)} ({was}; step {opened} of {len(stages)}){_because(why)}"
+    return Move(after, Action.ADVANCE, reason)
+
+
+def promoted(release: Release, version: str, why: str | None = None) -> Move:
+    """All traffic to one version, for good."""
+    before = share_text(release.weights_ppm.get(version, 0))
+    after = msgspec.structs.replace(
+        release,
+        state=State.PROMOTED,
+        weights_ppm={version: PPM},
+        promoted=version,
+        opened=len(release.stages),
+    )
+    return Move(after, Action.PROMOTE, f"Promoted {version} from {before} to 100 %{_because(why)}")
+
+
+def _because(why: str | None) -> str:
+    return f": {why}" if why else ""
+
+
+def _ended(release: Release, state: State) -> Release:
+    return msgspec.structs.replace(release, state=state, weights_ppm={release.plan.baseline: PPM}, promoted=None)

@@ -1,0 +1,66 @@
+"""Numbers in words, for people who read a decision at three in the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from schemas.units import PPM
+
+_UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+
+
+def share_text(share_ppm: int) -> str:
+    """Parts per million as a percentage.
+
+    >>> share_text(50_000), share_text(10), share_text(1_000_000)
+    ('5 %', '0.001 %', '100 %')
+    """
+    return f"{share_ppm / PPM * 100:.7g} %"
+
+
+def duration_text(duration_ms: int) -> str:
+    """Milliseconds in the two largest units that say something.
+
+    >>> duration_text(123_000), duration_text(3_600_000), duration_text(450), duration_text(90_061_000)
+    ('2m 3s', '1h', '450ms', '1d 1h')
+    """
+    parts: list[str] = []
+    rest_ms = duration_ms
+    for name, unit_ms in _UNITS_MS:
+        if rest_ms >= unit_ms:
+            parts.append(f"{rest_ms // unit_ms}{name}")
+            rest_ms %= unit_ms
+    return " ".join(parts[:2]) or f"{duration_ms}ms"
+
+
+def names_text(versions: tuple[str, ...]) -> str:
+    """Versions in a row.
+
+    >>> names_text(("v2",)), names_text(("v2", "v3", "v4"))
+    ('v2', 'v2, v3 and v4')
+    """
+    return versions[0] if len(versions) == 1 else f"{', '.join(versions[:-1])} and {versions[-1]}"
+
+
+def weights_text(weights_ppm: Mapping[str, int], *, word: str = "at") -> str:
+    """Which version has which share; equal shares are said once.
+
+    >>> weights_text({"v2": 50_000}), weights_text({"v2": 10_000, "v3": 10_000})
+    ('v2 at 5 %', 'v2 and v3 at 1 % each')
+    >>> weights_text({"v2": 10_000, "v3": 0}, word="from")
+    'v2 from 1 %, v3 from 0 %'
+    """
+    shares = set(weights_ppm.values())
+    if len(weights_ppm) > 1 and len(shares) == 1:
+        return f"{names_text(tuple(weights_ppm))} {word} {share_text(shares.pop())} each"
+    return ", ".join(f"{version} {word} {share_text(weight)}" for version, weight in weights_ppm.items())
+
+
+def sentence(text: str) -> str:
+    """Exactly one full stop at the end.
+
+    >>> sentence("Paused v2 at 5 %"), sentence("looks odd. ")
+    ('Paused v2 at 5 %.', 'looks odd.')
+    """
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
