@@ -1,0 +1,176 @@
+"""Batches: the blocks that closed at one moment, as arrays, one entry for each segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Flags, Floats, Ints
+from detectors.blocks import Block
+from detectors.summaries.moments import Moments
+from detectors.summaries.rate import Rate
+from detectors.summaries.summary import Summary
+
+
+class RateBatch(msgspec.Struct, frozen=True, eq=False):
+    """Counts of both arms in m blocks, at most one for each row.
+
+    Parameters
+    ----------
+    rows : int64 [m], distinct, each >= 1: rows of segments.
+    n_b, k_b : [m] trials of the baseline and how many of them are bad, as floats.
+    n_c, k_c : [m] the same of the canary. An arm that is missing has n = 0.
+
+    Raises
+    ------
+    ValueError : when a row repeats or is below 1, or counts are not finite with 0 <= k <= n.
+
+    >>> batch = RateBatch.of([(1, Rate(95, 1), Rate(5, 0)), (2, Rate(19, 0), Rate(1, 1))])
+    >>> batch.n_c.tolist(), batch.flipped().k_c.tolist()
+    ([5.0, 1.0], [5.0, 0.0])
+    """
+
+    rows: Ints
+    n_b: Floats
+    k_b: Floats
+    n_c: Floats
+    k_c: Floats
+
+    def __post_init__(self) -> None:
+        _check_rows(self.rows)
+        for n, k in ((self.n_b, self.k_b), (self.n_c, self.k_c)):
+            if not (n.shape == k.shape == self.rows.shape and bool(((k >= 0) & (k <= n) & (n < np.inf)).all())):
+                raise ValueError("RateBatch: counts must be finite with 0 <= k <= n, one for each row")
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[int, Rate, Rate]]) -> RateBatch:
+        """From (row, baseline, canary) of each block."""
+        numbers = np.array([(b.n, b.k, c.n, c.k) for _, b, c in entries], dtype=np.float64).reshape(-1, 4)
+        return cls(_rows([row for row, _, _ in entries]), *numbers.T)
+
+    @property
+    def paired(self) -> Flags:
+        """[m] which blocks have both arms."""
+        return (self.n_b > 0) & (self.n_c > 0)
+
+    def flipped(self) -> RateBatch:
+        """With good and bad swapped: "lower is worse" becomes "higher is worse"."""
+        return RateBatch(self.rows, self.n_b, self.n_b - self.k_b, self.n_c, self.n_c - self.k_c)
+
+
+class MeanBatch(msgspec.Struct, frozen=True, eq=False):
+    """Moments of both arms in m blocks, at most one for each row.
+
+    Parameters
+    ----------
+    rows : int64 [m], distinct, each >= 1: rows of segments.
+    n_b, mean_b, m2_b : [m] count, mean and sum of squared deviations of the baseline.
+    n_c, mean_c, m2_c : [m] the same of the canary. An arm that is missing has n = 0.
+
+    Raises
+    ------
+    ValueError : when a row repeats or is below 1, or a number is not finite, or n or m2 negative.
+
+    >>> batch = MeanBatch.of([(1, Moments(2, 1.0, 2.0), Moments(1, 3.0, 0.0))])
+    >>> batch.mean_c.tolist(), batch.paired.tolist()
+    ([3.0], [True])
+    """
+
+    rows: Ints
+    n_b: Floats
+    mean_b: Floats
+    m2_b: Floats
+    n_c: Floats
+    mean_c: Floats
+    m2_c: Floats
+
+    def __post_init__(self) -> None:
+        _check_rows(self.rows)
+        columns = (self.n_b, self.mean_b, self.m2_b, self.n_c, self.mean_c, self.m2_c)
+        if any(column.shape != self.rows.shape for column in columns):
+            raise ValueError("MeanBatch: every column has one entry for each row")
+        numbers = np.array(columns)
+        if not np.isfinite(numbers).all() or bool((numbers[[0, 2, 3, 5]] < 0).any()):
+            raise ValueError("MeanBatch: every number must be finite, and n and m2 >= 0")
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[int, Moments, Moments]]) -> MeanBatch:
+        """From (row, baseline, canary) of each block."""
+        numbers = np.array([(b.n, b.mean, b.m2, c.n, c.mean, c.m2) for _, b, c in entries], dtype=np.float64).reshape(
+            -1, 6
+        )
+        return cls(_rows([row for row, _, _ in entries]), *numbers.T)
+
+    @classmethod
+    def of_rates(cls, batch: RateBatch) -> MeanBatch:
+        """Rates as means of zeros and ones: mean k/n and m2 = k (n - k) / n."""
+        mean_b = batch.k_b / np.maximum(batch.n_b, 1.0)
+        mean_c = batch.k_c / np.maximum(batch.n_c, 1.0)
+        m2_b = mean_b * (batch.n_b - batch.k_b)
+        m2_c = mean_c * (batch.n_c - batch.k_c)
+        return cls(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c)
+
+    @property
+    def paired(self) -> Flags:
+        """[m] which blocks have both arms."""
+        return (self.n_b > 0) & (self.n_c > 0)
+
+    def take(self, chosen: Flags) -> MeanBatch:
+        """Some of the blocks."""
+        return MeanBatch(
+            self.rows[chosen],
+            n_b=self.n_b[chosen],
+            mean_b=self.mean_b[chosen],
+            m2_b=self.m2_b[chosen],
+            n_c=self.n_c[chosen],
+            mean_c=self.mean_c[chosen],
+            m2_c=self.m2_c[chosen],
+        )
+
+
+def rate_batch(blocks: Sequence[Block], rate: Callable[[Summary], Rate], *, baseline: str, canary: str) -> RateBatch:
+    """The batch of one rate, e.g. ``lambda s: s.requests`` or ``lambda s: s.labels["finish_reason"].rate("stop")``.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
+    rate : what to count in an arm that was there.
+    baseline, canary : versions.
+    """
+    nothing = Rate.empty()
+
+    def of(block: Block, version: str) -> Rate:
+        summary = block.arms.get(version)
+        return nothing if summary is None else rate(summary)
+
+    return RateBatch.of([(block.row, of(block, baseline), of(block, canary)) for block in blocks])
+
+
+def mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, canary: str) -> MeanBatch:
+    """The batch of the mean of one metric, e.g. ``latency_ms``.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
+    metric : name as in :class:`detectors.summaries.summary.Summary`.
+    baseline, canary : versions.
+    """
+    nothing = Moments.empty()
+
+    def of(block: Block, version: str) -> Moments:
+        summary = block.arms.get(version)
+        measure = None if summary is None else summary.metrics.get(metric)
+        return nothing if measure is None else measure.moments
+
+    return MeanBatch.of([(block.row, of(block, baseline), of(block, canary)) for block in blocks])
+
+
+def _rows(rows: list[int]) -> Ints:
+    return np.array(rows, dtype=np.int64)
+
+
+def _check_rows(rows: Ints) -> None:
+    if rows.ndim != 1 or bool((rows < 1).any()) or np.unique(rows).size != rows.size:
+        raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {rows.tolist()}")

@@ -1,0 +1,137 @@
+"""PASS for means: is it excluded that the canary's mean is worse by a margin or more?"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+from detectors.batches import MeanBatch
+from detectors.sequential.differences import Differences, Worse, differences, scales
+from detectors.sequential.mean_evalue import spread
+from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
+from detectors.sequential.past import Past, grown, learn, start_past
+
+
+class MeanBoundState(msgspec.Struct, frozen=True, eq=False):
+    """Sums over blocks by row and margin, the baseline's past, and the tuning.
+
+    Parameters
+    ----------
+    past : of the baseline.
+    r : [R, G] the mixture's tuning, fixed at a row's first evidence; NaN before.
+    w, s, v_score, v_hc : [R, G] sums of :class:`detectors.sequential.differences.Differences`, harm positive.
+    """
+
+    past: Past
+    r: Floats
+    w: Floats
+    s: Floats
+    v_score: Floats
+    v_hc: Floats
+
+
+class MeanBound(msgspec.Struct, frozen=True):
+    """The asymptotic confidence sequence as evidence against "harm >= margin", for a grid of margins at once.
+
+    Against a margin Δ the baseline is scaled by 1 + Δ, differences are summed within blocks, and z = S √(W/V) with
+    V = max(V_score, V_hc) is compared with time t = W in the one-sided normal mixture. Waudby-Smith, Arbour, Sinha,
+    Kennedy and Ramdas (2024), Annals of Statistics, eq. 134 in the form of its martingale. The larger of the two
+    variances is needed: each alone passes harmful canaries, V_score when the canary's spread is larger, V_hc while
+    rare large values are still to come.
+
+    Parameters
+    ----------
+    margins : relative to the baseline's mean, each > 0, and < 1 when lower is worse.
+    worse : direction of harm. For "either" both directions must be excluded.
+    alpha : of PASS; it tunes the bound, the caller compares the evidence with log(1/alpha).
+
+    Raises
+    ------
+    ValueError : when a parameter is outside its domain.
+
+    >>> from detectors.summaries.moments import Moments
+    >>> gate = MeanBound(margins=(0.05, 0.5))
+    >>> state = gate.start()
+    >>> for _ in range(20):
+    ...     state = gate.observe(state, MeanBatch.of([(1, Moments(10, 1.0, 2.5), Moments(10, 1.0, 2.5))]))
+    >>> (gate.excluded(state)[0] > np.log(20)).tolist()
+    [False, True]
+    """
+
+    NAME: ClassVar[str] = "mean-bound"
+    VERSION: ClassVar[int] = 1
+
+    margins: tuple[float, ...]
+    worse: Worse = "higher"
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        limit = inf if self.worse == "higher" else 1.0
+        if not self.margins or not all(0.0 < margin < limit for margin in self.margins):
+            raise ValueError(f"MeanBound: margins must be within (0, {limit}), found {self.margins}")
+        if not 0.0 < self.alpha < 0.5:
+            raise ValueError(f"MeanBound: alpha must be within (0, 0.5), found {self.alpha}")
+
+    def start(self) -> MeanBoundState:
+        """Nothing known."""
+        return self._cleared(start_past(), 1)
+
+    def restart(self, state: MeanBoundState) -> MeanBoundState:
+        """No evidence, with the baseline's past kept."""
+        return self._cleared(state.past, state.w.shape[0])
+
+    def observe(self, state: MeanBoundState, batch: MeanBatch) -> MeanBoundState:
+        """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
+        if batch.rows.size == 0:
+            return state
+        height = int(batch.rows.max()) + 1
+        mean, sd = spread(state.past, height)
+        ready = batch.paired & ~np.isnan(sd[batch.rows]) & (batch.n_b + batch.n_c > 2)
+        past = learn(state.past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b)
+        r = grown(state.r, height, np.nan)
+        sums = [grown(a, height, 0.0) for a in (state.w, state.s, state.v_score, state.v_hc)]
+        if ready.any():
+            pairs = batch.take(ready)
+            rows = pairs.rows
+            compared = differences(pairs, scales(self.worse, np.array(self.margins), mean[rows]))
+            r = self._tuned(r, np.concatenate([np.zeros(1, dtype=np.int64), rows]), mean, sd)
+            sums = [_summed(old, rows, new) for old, new in zip(sums, self._signed(compared), strict=True)]
+        return MeanBoundState(past, r, *sums)
+
+    def excluded(self, state: MeanBoundState) -> Floats:
+        """[R, G] log evidence against each margin; 0 before the first evidence of a row."""
+        v = np.maximum(state.v_score, state.v_hc)
+        known = (v > 0) & ~np.isnan(state.r)
+        z = -state.s * np.sqrt(np.divide(state.w, v, out=np.zeros_like(v), where=known))
+        evidence = log_mixture_one_sided(z, state.w, np.where(known, state.r, 1.0))
+        return np.where(known, evidence, 0.0)
+
+    def _cleared(self, past: Past, rows: int) -> MeanBoundState:
+        shape = (rows, len(self.margins))
+        return MeanBoundState(past, np.full(shape, np.nan), *(np.zeros(shape) for _ in range(4)))
+
+    def _signed(self, compared: Differences) -> tuple[Floats, Floats, Floats, Floats]:
+        s = compared.s if self.worse == "higher" else -compared.s
+        return compared.weight, s, compared.v_score, compared.v_hc
+
+    def _tuned(self, r: Floats, rows: Ints, mean: Floats, sd: Floats) -> Floats:
+        """With r set in the rows that get their first evidence, from the baseline's earlier blocks."""
+        first = rows[np.isnan(r[rows, 0])]
+        if first.size == 0:
+            return r
+        tuned = r.copy()
+        cv = (sd[first] / np.abs(mean[first]))[:, None]
+        time = tuned_time(np.array(self.margins), cv, self.alpha)
+        tuned[first] = best_rho(1.0, self.alpha, one_sided=True) * time
+        return tuned
+
+
+def _summed(old: Floats, rows: Ints, new: Floats) -> Floats:
+    total = old.copy()
+    total[rows] += new
+    total[0] += new.sum(axis=0)
+    return total

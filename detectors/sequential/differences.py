@@ -1,0 +1,74 @@
+"""Within-block differences of means, with their two variances."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.batches import MeanBatch
+
+Worse = Literal["higher", "lower"]
+"""Which direction of a metric is harm."""
+
+
+class Differences(NamedTuple):
+    """Each [m, G]: m blocks, G scales of the baseline.
+
+    ``weight`` w = n_c n_b / n, ``s`` = w (m_c - scale m_b), ``v_score`` = w (M2_c + scale² M2_b) / (n - 2), and
+    ``v_hc``, the sandwich: (1-p)² Σ_c (x - m)² + p² Σ_b (scale x - m)², m the block's pooled mean and p = n_c / n.
+    """
+
+    weight: Floats
+    s: Floats
+    v_score: Floats
+    v_hc: Floats
+
+
+def differences(batch: MeanBatch, scale: Floats) -> Differences:
+    """Compare the canary with the scaled baseline within each block.
+
+    The squares of v_hc are taken around the *pooled* mean: around its own, one canary request would have no spread
+    at all, and at a share of 1 % most blocks hold one. It is the variance of s given the pooled sample (White 1980,
+    HC0, with the two arms as regressors). v_score assumes one variance for both arms.
+
+    Parameters
+    ----------
+    batch : blocks with both arms.
+    scale : [m, G] factor on the baseline: 1 compares as it is, 1.1 asks for a canary 10 % higher.
+
+    >>> from detectors.summaries.moments import Moments
+    >>> d = differences(MeanBatch.of([(1, Moments(2, 1.0, 2.0), Moments(2, 3.0, 2.0))]), np.ones((1, 1)))
+    >>> float(d.weight[0, 0]), float(d.s[0, 0]), float(d.v_score[0, 0]), float(d.v_hc[0, 0])
+    (1.0, 2.0, 2.0, 2.0)
+    """
+    n_c, n_b = batch.n_c[:, None], batch.n_b[:, None]
+    mean_c, m2_c = batch.mean_c[:, None], batch.m2_c[:, None]
+    mean_b, m2_b = batch.mean_b[:, None] * scale, batch.m2_b[:, None] * scale**2
+    n = n_c + n_b
+    p = n_c / n
+    gap = mean_c - mean_b
+    weight = np.broadcast_to(n_c * n_b / n, gap.shape)
+    v_hc = (1 - p) ** 2 * (m2_c + n_c * ((1 - p) * gap) ** 2) + p**2 * (m2_b + n_b * (p * gap) ** 2)
+    v_score = weight * (m2_c + m2_b) / np.maximum(n - 2.0, 1.0)
+    return Differences(weight, weight * gap, v_score, v_hc)
+
+
+def scales(worse: Worse, amounts: Floats, mean: Floats) -> Floats:
+    """[m, G] the factors on the baseline that make it worse by relative amounts.
+
+    A baseline whose mean is negative gets worse (higher) towards zero: the amount is relative to the magnitude.
+
+    Parameters
+    ----------
+    worse : direction of harm.
+    amounts : [G] relative, each within [0, 1).
+    mean : [m] the baseline's past mean in each row, for its sign.
+
+    >>> scales("higher", np.array([0.0, 0.1]), np.array([5.0, -5.0])).tolist()
+    [[1.0, 1.1], [1.0, 0.9]]
+    """
+    sign = np.where(mean < 0, -1.0, 1.0)
+    factor: Floats = 1.0 + (1.0 if worse == "higher" else -1.0) * sign[:, None] * amounts
+    return factor

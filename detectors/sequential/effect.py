@@ -1,0 +1,130 @@
+"""The effect, for people: both arms' estimates and their difference with a time-uniform interval."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.batches import MeanBatch
+from detectors.sequential.differences import differences
+from detectors.sequential.normal_mixture import best_rho, bound_two_sided
+from detectors.sequential.past import grown
+
+_TUNED_WEIGHT: Final = 500.0
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """One row's estimate. Numbers that are undefined are None.
+
+    Parameters
+    ----------
+    n_baseline, n_canary : requests or values that were compared within blocks.
+    baseline, canary : means in the metric's unit (rates as fractions), weighted alike: by information.
+    effect, low, high : canary against baseline with its interval; a difference, or relative when asked for.
+    """
+
+    n_baseline: int
+    n_canary: int
+    baseline: float | None
+    canary: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+
+
+class EffectState(msgspec.Struct, frozen=True, eq=False):
+    """Sums over blocks by row: counts, information w, w × mean of each arm, and both variances."""
+
+    n_b: Floats
+    n_c: Floats
+    w: Floats
+    b: Floats
+    c: Floats
+    v_score: Floats
+    v_hc: Floats
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Differences within blocks, added up with weights n_c n_b / n, so that drift does not look like an effect.
+
+    The weights are those of Mantel and Haenszel (1959). The interval is a two-sided asymptotic confidence sequence
+    (Waudby-Smith et al. 2024, eq. 9), right at every look at once, with the larger of two variances; a relative one
+    takes the baseline's mean as known and widens by the ratio. It informs; gates decide.
+
+    Parameters
+    ----------
+    relative : effect as a fraction of the baseline's mean (values) instead of a difference (rates).
+    alpha : one minus the interval's coverage, within (0, 1).
+
+    >>> from detectors.summaries.rate import Rate
+    >>> from detectors.batches import RateBatch
+    >>> effect = Effect()
+    >>> state = effect.observe(effect.start(), MeanBatch.of_rates(RateBatch.of([(1, Rate(900, 9), Rate(100, 3))])))
+    >>> row = effect.estimate(state, 0)
+    >>> row.n_canary, row.baseline, round(row.effect or 0.0, 9)
+    (100, 0.01, 0.02)
+    >>> effect.estimate(effect.start(), 0).effect is None
+    True
+    """
+
+    NAME: ClassVar[str] = "effect"
+    VERSION: ClassVar[int] = 1
+
+    relative: bool = False
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.alpha < 1.0:
+            raise ValueError(f"Effect: alpha must be within (0, 1), found {self.alpha}")
+
+    def start(self) -> EffectState:
+        """Nothing known."""
+        return EffectState(*(np.zeros(1) for _ in range(7)))
+
+    def observe(self, state: EffectState, batch: MeanBatch) -> EffectState:
+        """After the blocks that closed at one moment; a block with one arm changes nothing."""
+        pair = batch.paired
+        if not pair.any():
+            return state
+        pairs = batch.take(pair)
+        compared = differences(pairs, np.ones((pairs.rows.size, 1)))
+        weight = compared.weight[:, 0]
+        additions = (
+            pairs.n_b,
+            pairs.n_c,
+            weight,
+            weight * pairs.mean_b,
+            weight * pairs.mean_c,
+            compared.v_score[:, 0],
+            compared.v_hc[:, 0],
+        )
+        sums = []
+        olds = (state.n_b, state.n_c, state.w, state.b, state.c, state.v_score, state.v_hc)
+        for old, new in zip(olds, additions, strict=True):
+            total = grown(old, int(pairs.rows.max()) + 1, 0.0).copy()
+            total[pairs.rows] += new
+            total[0] += new.sum()
+            sums.append(total)
+        return EffectState(*sums)
+
+    def estimate(self, state: EffectState, row: int) -> Estimate:
+        """The estimate of one row; row 0 is the total. A row that was never seen has no numbers."""
+        if row >= state.w.size or state.w[row] <= 0:
+            return Estimate(0, 0, None, None, None, None, None)
+        w = float(state.w[row])
+        baseline, canary = float(state.b[row]) / w, float(state.c[row]) / w
+        v = float(max(state.v_score[row], state.v_hc[row]))
+        r = np.array(best_rho(_TUNED_WEIGHT, self.alpha, one_sided=False))
+        half = float(bound_two_sided(np.array(w), self.alpha, r)) * (v / w) ** 0.5 / w
+        counts = (round(float(state.n_b[row])), round(float(state.n_c[row])))
+        effect: float | None = canary - baseline
+        if self.relative:
+            if baseline == 0.0:
+                return Estimate(*counts, baseline, canary, None, None, None)
+            effect = (canary - baseline) / abs(baseline)
+            half *= max(1.0, abs(canary / baseline)) / abs(baseline)
+        assert effect is not None
+        return Estimate(*counts, baseline, canary, effect, effect - half, effect + half)

@@ -1,0 +1,107 @@
+"""FAIL for rates: is the canary's rate higher than the baseline's by more than the tolerance?"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.batches import MeanBatch, RateBatch
+from detectors.sequential.onset import Mixture, advance, grow, log_combined, log_evidence, start_mixture
+from detectors.sequential.past import Past, learn, rate_of, start_past
+from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+
+RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+class Evalue2x2State(msgspec.Struct, frozen=True, eq=False):
+    """The baseline's past and the evidence, by row."""
+
+    past: Past
+    mixture: Mixture
+
+
+class Evalue2x2(msgspec.Struct, frozen=True):
+    """The 2×2 e-process with a tolerance.
+
+    A block's e-value for ratio r is the likelihood of its table under (θ_b, θ_c) over that at the nearest point of
+    the null p_c <= p_b + tolerance, where θ_b is the baseline's rate in earlier blocks and θ_c has r times its odds.
+    It is exact: its mean is at most 1 for any common rate in each block, so drift cancels, and requests need only
+    be independent within a block.
+
+    Turner, Ly and Grünwald (2024), JSPI 230, 106116, eq. 3; the projection for a tolerance is
+    :func:`detectors.sequential.two_by_two.nearest_null`.
+
+    Parameters
+    ----------
+    tolerance : difference of rates that is no harm, within [0, 1).
+    prior_rate : the rate expected before anything was seen, within (0, 1).
+    ratios : of odds, each > 1.
+
+    Raises
+    ------
+    ValueError : when a parameter is outside its domain.
+
+    >>> from detectors.summaries.rate import Rate
+    >>> gate = Evalue2x2()
+    >>> state = gate.start()
+    >>> for _ in range(40):
+    ...     state = gate.observe(state, RateBatch.of([(1, Rate(95, 1), Rate(5, 1))]))
+    >>> bool(gate.harm(state)[0] > np.log(20)), gate.evidence(gate.start())
+    (True, 0.0)
+    """
+
+    NAME: ClassVar[str] = "evalue-2x2"
+    VERSION: ClassVar[int] = 1
+
+    tolerance: float = 0.0
+    prior_rate: float = 0.01
+    ratios: tuple[float, ...] = RATIOS
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.tolerance < 1.0:
+            raise ValueError(f"Evalue2x2: tolerance must be within [0, 1), found {self.tolerance}")
+        if not 0.0 < self.prior_rate < 1.0:
+            raise ValueError(f"Evalue2x2: prior_rate must be within (0, 1), found {self.prior_rate}")
+        if not self.ratios or min(self.ratios) <= 1.0:
+            raise ValueError(f"Evalue2x2: ratios must be > 1, found {self.ratios}")
+
+    def start(self) -> Evalue2x2State:
+        """Nothing known."""
+        return Evalue2x2State(start_past(), start_mixture(len(self.ratios)))
+
+    def observe(self, state: Evalue2x2State, batch: RateBatch) -> Evalue2x2State:
+        """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
+        if batch.rows.size == 0:
+            return state
+        pair = batch.paired
+        rows = batch.rows[pair]
+        mixture = grow(state.mixture, int(batch.rows.max()) + 1)
+        if rows.size:
+            theta_b, theta_c = self._alternatives(rate_of(state.past, rows, self.prior_rate))
+            counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
+            tables = Tables(*(count[pair][:, None] for count in counts))
+            mixture = advance(mixture, rows, log_ratio(tables, theta_b, theta_c, np.array(self.tolerance)))
+        return Evalue2x2State(learn_rates(state.past, batch), mixture)
+
+    def harm(self, state: Evalue2x2State) -> Floats:
+        """[R] log e-value of each row."""
+        return log_evidence(state.mixture)
+
+    def evidence(self, state: Evalue2x2State) -> float:
+        """Log e-value of the gate."""
+        return log_combined(state.mixture)
+
+    def _alternatives(self, rate: Floats) -> tuple[Floats, Floats]:
+        """θ_b [m, 1] and θ_c [m, J]; an alternative within the tolerance is moved to its edge, where it is off."""
+        theta_b = np.minimum(rate, 1.0 - self.tolerance - 1e-6 * (1.0 - self.tolerance))
+        theta_c = odds_times(theta_b, np.array(self.ratios))
+        return theta_b[:, None], np.maximum(theta_c, theta_b[:, None] + self.tolerance)
+
+
+def learn_rates(past: Past, batch: RateBatch) -> Past:
+    """The past with the baseline's arm of a batch in it."""
+    means = MeanBatch.of_rates(batch)
+    return learn(past, batch.rows, n=batch.n_b, mean=means.mean_b, m2=means.m2_b)

@@ -1,0 +1,98 @@
+"""PASS for rates: is it excluded that the canary's rate is higher by a margin or more?"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.batches import RateBatch
+from detectors.sequential.evalue_2x2 import learn_rates
+from detectors.sequential.past import Past, grown, rate_of, start_past
+from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+
+RATIOS: Final = (0.7, 1.0, 1.3)
+
+
+class Margin2x2State(msgspec.Struct, frozen=True, eq=False):
+    """The baseline's past, and the log e-values against each margin: [R, G, J]."""
+
+    past: Past
+    log_c: Floats
+
+
+class Margin2x2(msgspec.Struct, frozen=True):
+    """The 2×2 e-process whose null is p_c >= p_b + margin, for a grid of margins at once.
+
+    The alternatives are canaries that are a little better, equal and a little worse; one that reaches the margin is
+    off. An e-value of 1/α_pass excludes the margin. A whole release needs every gate, so a harmful gate passes
+    falsely with at most α_pass and α_pass is not split. Over blocks of differing p_c - p_b the null is about their
+    average: the log of a block's mean e-value is concave in p_c.
+
+    Turner, Ly and Grünwald (2024), JSPI 230, 106116, eq. 3, with the null on the other side.
+
+    Parameters
+    ----------
+    margins : differences of rates, each within (0, 1). A margin of 1 or more is excluded by definition; ask for .99.
+    prior_rate : the rate expected before anything was seen, within (0, 1).
+
+    Raises
+    ------
+    ValueError : when a parameter is outside its domain.
+
+    >>> from detectors.summaries.rate import Rate
+    >>> gate = Margin2x2(margins=(0.01, 0.2))
+    >>> state = gate.start()
+    >>> for _ in range(10):
+    ...     state = gate.observe(state, RateBatch.of([(1, Rate(50, 0), Rate(50, 1))]))
+    >>> (gate.excluded(state)[0] > np.log(20)).tolist()
+    [False, True]
+    """
+
+    NAME: ClassVar[str] = "margin-2x2"
+    VERSION: ClassVar[int] = 1
+
+    margins: tuple[float, ...]
+    prior_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not self.margins or not all(0.0 < margin < 1.0 for margin in self.margins):
+            raise ValueError(f"Margin2x2: margins must be within (0, 1), found {self.margins}")
+        if not 0.0 < self.prior_rate < 1.0:
+            raise ValueError(f"Margin2x2: prior_rate must be within (0, 1), found {self.prior_rate}")
+
+    def start(self) -> Margin2x2State:
+        """Nothing known."""
+        return Margin2x2State(start_past(), np.zeros((1, len(self.margins), len(RATIOS))))
+
+    def restart(self, state: Margin2x2State) -> Margin2x2State:
+        """No evidence, with the baseline's past kept."""
+        return Margin2x2State(state.past, np.zeros_like(state.log_c))
+
+    def observe(self, state: Margin2x2State, batch: RateBatch) -> Margin2x2State:
+        """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
+        if batch.rows.size == 0:
+            return state
+        pair = batch.paired
+        rows = batch.rows[pair]
+        log_c = grown(state.log_c, int(batch.rows.max()) + 1, 0.0)
+        if rows.size:
+            margins = np.array(self.margins)[:, None]
+            rate = rate_of(state.past, rows, self.prior_rate)
+            theta_b = rate[:, None, None]
+            theta_c = np.minimum(odds_times(rate, np.array(RATIOS))[:, None, :], theta_b + margins)
+            counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
+            tables = Tables(*(count[pair][:, None, None] for count in counts))
+            gain = log_ratio(tables, theta_b, theta_c, margins)
+            log_c = log_c.copy()
+            log_c[rows] += gain
+            log_c[0] += gain.sum(axis=0)
+        return Margin2x2State(learn_rates(state.past, batch), log_c)
+
+    def excluded(self, state: Margin2x2State) -> Floats:
+        """[R, G] log e-value against each margin, averaged over the alternatives."""
+        top = state.log_c.max(axis=2)
+        evidence: Floats = top + np.log(np.exp(state.log_c - top[:, :, None]).mean(axis=2))
+        return evidence

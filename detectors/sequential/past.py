@@ -1,0 +1,86 @@
+"""The baseline's past in each row, slowly forgotten: what an alternative may be built from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+
+MEMORY_REQUESTS: Final = 3_000.0
+"""Weight of a request falls by 1/e while this many later requests of its row arrive."""
+
+PRIOR_REQUESTS: Final = 100.0
+"""How many requests the prior rate counts for."""
+
+
+def grown(array: Floats, rows: int, fill: float) -> Floats:
+    """The array with its first axis extended to ``rows``, or the array itself when it is that long."""
+    missing = rows - array.shape[0]
+    if missing <= 0:
+        return array
+    return np.concatenate([array, np.full((missing, *array.shape[1:]), fill)])
+
+
+class Past(msgspec.Struct, frozen=True, eq=False):
+    """Count, mean and m2 of the baseline's past in each row, with exponential forgetting.
+
+    Row 0 pools all segments. For zeros and ones the mean is the rate.
+
+    >>> past = start_past()
+    >>> past = learn(past, np.array([1]), n=np.array([10.0]), mean=np.array([2.0]), m2=np.array([5.0]))
+    >>> past.n.tolist(), past.mean.tolist()
+    ([10.0, 10.0], [2.0, 2.0])
+    """
+
+    n: Floats
+    mean: Floats
+    m2: Floats
+
+
+def start_past() -> Past:
+    """Nothing known; one row, the total."""
+    return Past(np.zeros(1), np.zeros(1), np.zeros(1))
+
+
+def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats) -> Past:
+    """The past with one more block of the baseline in each of some rows.
+
+    Old values lose weight first: (n, m2) ← (n, m2) exp(-n_new / MEMORY_REQUESTS), then Chan's merge.
+
+    Parameters
+    ----------
+    rows : [m] distinct, >= 1.
+    n, mean, m2 : [m] the baseline's moments in the new blocks; n may be 0.
+    """
+    if rows.size == 0:
+        return past
+    height = int(rows.max()) + 1
+    total = float(n.sum())
+    pooled = float((n * mean).sum()) / total if total > 0 else 0.0
+    spread = float((m2 + n * (mean - pooled) ** 2).sum())
+    where = np.concatenate([np.zeros(1, dtype=np.int64), rows])
+    added_n = np.concatenate([[total], n])
+    added_mean = np.concatenate([[pooled], mean])
+    added_m2 = np.concatenate([[spread], m2])
+
+    counts, means, squares = (grown(a, height, 0.0).copy() for a in (past.n, past.mean, past.m2))
+    kept = np.exp(-added_n / MEMORY_REQUESTS)
+    old_n, old_mean = counts[where] * kept, means[where]
+    new_n = old_n + added_n
+    share = np.divide(added_n, new_n, out=np.zeros_like(new_n), where=new_n > 0)
+    difference = added_mean - old_mean
+    counts[where] = new_n
+    means[where] = old_mean + difference * share
+    squares[where] = squares[where] * kept + added_m2 + difference**2 * old_n * share
+    return Past(counts, means, squares)
+
+
+def rate_of(past: Past, rows: Ints, prior: float) -> Floats:
+    """[m] the baseline's rate in each row: the past's, drawn towards a prior of PRIOR_REQUESTS requests."""
+    height = int(rows.max()) + 1 if rows.size else 1
+    n, mean = grown(past.n, height, 0.0)[rows], grown(past.mean, height, 0.0)[rows]
+    rates: Floats = (n * mean + PRIOR_REQUESTS * prior) / (n + PRIOR_REQUESTS)
+    return rates

@@ -1,0 +1,115 @@
+"""Summary: everything known of one arm (one version in one segment for one stretch of time)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from detectors.summaries.counts import Counts
+from detectors.summaries.log_histogram import LogHistogram
+from detectors.summaries.measure import Measure
+from detectors.summaries.moments import Moments
+from detectors.summaries.rate import Rate
+from schemas.report import Cell, LabelCell, MetricCell
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Requests with errors, every numeric metric, every label. A commutative monoid up to rounding.
+
+    Parameters
+    ----------
+    requests : requests and how many of them failed.
+    metrics : metric name (``latency_ms``, ``values.tokens_out``, ``feedback.rating``) to its measure.
+    labels : label name (``finish_reason``) to the counts of its values.
+
+    >>> cell = Cell("chat", "v1", "eu", 7, n=10, errors=1, labels=[LabelCell("finish_reason", {"stop": 10})])
+    >>> both = Summary.merge_all([Summary.of_cell(cell), Summary.of_cell(cell)])
+    >>> both.requests, both.labels["finish_reason"].n
+    (Rate(n=20, k=2), 20)
+    >>> both.to_cell(service="chat", version="v1", segment="eu", pane=7).errors
+    2
+    """
+
+    requests: Rate = Rate.empty()
+    metrics: dict[str, Measure] = {}
+    labels: dict[str, Counts] = {}
+
+    @classmethod
+    def empty(cls) -> Summary:
+        """The identity: nothing seen."""
+        return cls()
+
+    @classmethod
+    def of_cell(cls, cell: Cell) -> Summary:
+        """From the wire.
+
+        Raises
+        ------
+        ValueError : when a cell breaks an invariant of a summary.
+        """
+        return cls(
+            Rate(cell.n, cell.errors),
+            {metric.name: _measure(metric) for metric in cell.metrics if metric.n},
+            {label.name: Counts(label.counts) for label in cell.labels if label.counts},
+        )
+
+    def to_cell(self, *, service: str, version: str, segment: str, pane: int) -> Cell:
+        """Back to the wire, names in ascending order."""
+        return Cell(
+            service,
+            version,
+            segment,
+            pane,
+            n=self.requests.n,
+            errors=self.requests.k,
+            metrics=[_metric_cell(name, measure) for name, measure in sorted(self.metrics.items())],
+            labels=[LabelCell(name, dict(counts.counts)) for name, counts in sorted(self.labels.items())],
+        )
+
+    def merge(self, other: Summary) -> Summary:
+        """The summary of the events of both."""
+        return Summary.merge_all((self, other))
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[Summary]) -> Summary:
+        """The summary of the events of all parts: each metric once, however many parts there are."""
+        if len(parts) == 1:
+            return parts[0]
+        metrics: dict[str, list[Measure]] = {}
+        labels: dict[str, list[Counts]] = {}
+        n = k = 0
+        for part in parts:
+            n += part.requests.n
+            k += part.requests.k
+            for name, measure in part.metrics.items():
+                metrics.setdefault(name, []).append(measure)
+            for name, counts in part.labels.items():
+                labels.setdefault(name, []).append(counts)
+        return cls(
+            Rate(n, k),
+            {name: Measure.merge_all(metrics[name]) for name in sorted(metrics)},
+            {name: Counts.merge_all(labels[name]) for name in sorted(labels)},
+        )
+
+
+def _measure(metric: MetricCell) -> Measure:
+    histogram = LogHistogram.from_bytes(metric.bins, metric.counts)
+    moments = Moments(metric.n, metric.mean, max(metric.m2, 0.0))
+    return Measure(moments, histogram, low=metric.low, high=metric.high)
+
+
+def _metric_cell(name: str, measure: Measure) -> MetricCell:
+    bins, counts = measure.histogram.to_bytes()
+    low = 0.0 if measure.low is None else measure.low
+    high = 0.0 if measure.high is None else measure.high
+    return MetricCell(
+        name,
+        n=measure.moments.n,
+        mean=measure.moments.mean,
+        m2=measure.moments.m2,
+        low=low,
+        high=high,
+        bins=bins,
+        counts=counts,
+    )
