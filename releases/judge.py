@@ -1,0 +1,213 @@
+"""The judge: from beats to evidence, from evidence to a verdict. Pure; the same beats give the same verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from detectors import blocks as block_structure
+from detectors.blocks import BlocksState
+from detectors.summaries.summary import Summary
+from releases import watch
+from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
+from releases.gates import Known, gate_of, margin_at
+from releases.sentence import comparison, degradation, once_in
+from releases.verdict import combine
+from schemas.evidence import Evidence, Verdict
+from schemas.plan import Metric, Plan
+from schemas.units import PPM
+
+PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
+
+
+class JudgeState(msgspec.Struct, frozen=True, eq=False):
+    """Everything that one release's evidence consists of.
+
+    Parameters
+    ----------
+    blocks : the stretches of log time within which the arms are compared.
+    known : canary → gate's label → what its detectors know.
+    watched : the observers, which alert and never decide.
+    """
+
+    blocks: BlocksState
+    known: dict[str, dict[str, Known]]
+    watched: watch.Watched
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What is known now, of all canaries together.
+
+    Parameters
+    ----------
+    verdict : the worst over gates and canaries, for the share that was asked about.
+    reason : one sentence with the numbers that decided.
+    fail_action : what a FAIL asks for; ``hold`` when only gates that hold have failed.
+    """
+
+    verdict: Verdict
+    reason: str
+    evidence: tuple[Evidence, ...]
+    fail_action: Literal["rollback", "hold"]
+
+
+def start_judge(plan: Plan) -> JudgeState:
+    """No evidence yet."""
+    known = {c: {gate.label: gate_of(plan, gate).start() for gate in plan.gates} for c in plan.canaries}
+    return JudgeState(BlocksState(), known, watch.start(plan))
+
+
+def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
+    """The canary's share has changed: promotion will ask for the data since now as well."""
+    known = {
+        canary: {gate.label: gate_of(plan, gate).begin_step(gates[gate.label]) for gate in plan.gates}
+        for canary, gates in state.known.items()
+    }
+    return msgspec.structs.replace(state, known=known)
+
+
+def observe(plan: Plan, state: JudgeState, beat: Mapping[tuple[str, str], Summary], *, beat_end_ms: int) -> JudgeState:
+    """Add one beat.
+
+    Parameters
+    ----------
+    plan : of the release.
+    state : is not changed.
+    beat : (version, segment) → what arrived of it in this beat. Versions outside the plan are left out.
+    beat_end_ms : end of the beat, Unix ms of log time.
+    """
+    versions = {plan.baseline, *plan.canaries}
+    ours = {key: summary for key, summary in beat.items() if key[0] in versions}
+    open_blocks, closed = block_structure.add(state.blocks, ours, beat_end_ms)
+    known = state.known
+    if closed:
+        known = {
+            canary: {g.label: gate_of(plan, g).observe(gates[g.label], closed, canary) for g in plan.gates}
+            for canary, gates in state.known.items()
+        }
+    return JudgeState(open_blocks, known, watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms))
+
+
+def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Judgement:
+    """What the evidence says about opening the canaries to ``for_share_ppm`` of the traffic.
+
+    Parameters
+    ----------
+    plan : of the release.
+    state : the evidence.
+    running : the canaries that the ramp moves; the others are shown and do not count.
+    for_share_ppm : all canaries together after the next step; 1,000,000 asks about the promotion.
+    """
+    evidence: list[Evidence] = []
+    verdicts: list[Verdict] = []
+    failed: list[tuple[float, Literal["rollback", "hold"], Evidence]] = []
+    for canary in running:
+        for action in ("rollback", "hold"):
+            gates = [gate for gate in plan.gates if gate.action == action]
+            rows = _assess_gates(plan, state, canary, gates, for_share_ppm, len(running))
+            verdicts += [row.verdict for row in rows if row.segment == ""]
+            evidence += rows
+            failed += [(row.log_evidence or 0.0, action, row) for row in rows if row.verdict is Verdict.FAIL]
+    observed = watch.evidence(plan, state.watched)
+    if failed:
+        rollbacks = [one for one in failed if one[1] == "rollback"]
+        _, action, row = max(rollbacks or failed, key=lambda one: one[0])
+        return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
+    verdict = combine(verdicts)
+    return Judgement(verdict, _reason(verdict, evidence), (*evidence, *observed), "rollback")
+
+
+def _reason(verdict: Verdict, evidence: list[Evidence]) -> str:
+    """The sentence of the gate that stands in the way, or, when none does, what the gates have shown."""
+    rows = [row for row in evidence if row.verdict is verdict and row.segment == ""]
+    if verdict is Verdict.PASS:
+        return "; ".join(row.sentence for row in rows)
+    return min(rows, key=lambda row: row.n_canary).sentence if rows else "no gate has seen anything"
+
+
+def _assess_gates(
+    plan: Plan, state: JudgeState, canary: str, gates: list[Metric], share_ppm: int, versions: int
+) -> list[Evidence]:
+    """The evidence of one canary's gates with one budget; when they fail together, the largest names the cause."""
+    if not gates:
+        return []
+    known = state.known[canary]
+    logs = {gate.label: gate_of(plan, gate).evidence(known[gate.label]) for gate in gates}
+    together = release_evidence(plan, logs, gates[0].action)
+    worst = max(logs, key=lambda label: logs[label]) if together >= fail_threshold(plan, versions) else None
+    rows: list[Evidence] = []
+    for gate in gates:
+        row, segment = _row(plan, state, canary, gate)
+        alone = logs[gate.label]
+        verdict = Verdict.FAIL if gate.label == worst else _verdict(plan, gate, known[gate.label], share_ppm, alone)
+        shown = together if verdict is Verdict.FAIL else alone
+        if segment and verdict is Verdict.FAIL:
+            rows.append(_evidence(plan, gate, canary, known[gate.label], (row, segment, verdict, shown, share_ppm)))
+        rows.append(_evidence(plan, gate, canary, known[gate.label], (0, "", verdict, shown, share_ppm)))
+    return rows
+
+
+def _row(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> tuple[int, str]:
+    """The row that shows most harm: the total, or the segment that the total hides."""
+    harm = gate_of(plan, gate).harm(state.known[canary][gate.label])
+    row = max(range(len(harm)), key=lambda index: harm[index])
+    return row, state.blocks.segments[row - 1] if row else ""
+
+
+def _verdict(plan: Plan, gate: Metric, known: Known, share_ppm: int, log_evidence: float) -> Verdict:
+    judge = gate_of(plan, gate)
+    estimate = judge.estimate(known, 0)
+    if estimate.n_canary == 0 or estimate.n_baseline == 0:
+        return Verdict.NO_DATA
+    margin = margin_at(plan, gate, share_ppm)
+    overall = judge.excluded(known, margin, recent=False)
+    recent = judge.excluded(known, margin, recent=True)
+    if math.isnan(overall) or math.isnan(recent) or math.isnan(log_evidence):
+        return Verdict.ERROR
+    shown = min(overall, recent) if share_ppm == PPM else overall
+    return Verdict.PASS if shown >= PASS_THRESHOLD else Verdict.INCONCLUSIVE
+
+
+def _evidence(
+    plan: Plan, gate: Metric, canary: str, known: Known, found: tuple[int, str, Verdict, float, int]
+) -> Evidence:
+    row, segment, verdict, log_evidence, share_ppm = found
+    judge = gate_of(plan, gate)
+    estimate = judge.estimate(known, row)
+    pair = comparison(gate, canary=estimate.canary, baseline=estimate.baseline, versions=(canary, plan.baseline))
+    where = f" in segment {segment}" if segment else ""
+    counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}"
+    margin = degradation(gate, margin_at(plan, gate, share_ppm))
+    match verdict:
+        case Verdict.FAIL:
+            sentence = f"{counts}; {once_in(log_evidence)}"
+        case Verdict.PASS:
+            sentence = f"{counts}; more than {margin} worse is excluded"
+        case Verdict.NO_DATA:
+            sentence = f"{gate.label}: nothing of {canary} to compare with {plan.baseline} yet"
+        case Verdict.ERROR:
+            sentence = f"{gate.label}: the evidence of {canary} is not a number"
+        case Verdict.INCONCLUSIVE:
+            sentence = f"{counts}; {margin} worse is not excluded yet"
+    return Evidence(
+        metric=gate.label,
+        segment=segment,
+        version=canary,
+        detector=judge.detector,
+        detector_version=judge.detector_version,
+        role="gate",
+        verdict=verdict,
+        n_baseline=estimate.n_baseline,
+        n_canary=estimate.n_canary,
+        sentence=sentence,
+        baseline=estimate.baseline,
+        canary=estimate.canary,
+        effect=estimate.effect,
+        effect_low=estimate.low,
+        effect_high=estimate.high,
+        log_evidence=log_evidence if math.isfinite(log_evidence) else None,
+        alpha=plan.alpha,
+    )

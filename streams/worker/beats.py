@@ -1,0 +1,134 @@
+"""Beats: which slices of log time may be judged, and which may be folded into the windows.
+
+A beat is the same slice number over all source partitions. It closes when every source partition of the service has
+moved past it, or after a grace, so that one stuck partition cannot stop judgement.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.report import Cell
+from streams.worker.state import OpenSlice, Service, Source, Stored
+
+GRACE_MS = 5_000
+"""Inputs' log time that a beat waits for a source partition that does not move."""
+
+
+def see(service: Service, source: str, slice_no: int, open_slice: OpenSlice) -> Service:
+    """Take a report: the longest prefix wins, an equal one only says that it was said again.
+
+    Parameters
+    ----------
+    service : before the report, with ``stored.now_ms`` already moved on.
+    source : ``topic id/partition``.
+    slice_no : the slice's number in that source partition.
+    open_slice : the prefix; its cells may be empty, which never replaces content.
+    """
+    known = service.stored.sources.get(source)
+    if known is None and not open_slice.cells:
+        return service  # a source partition in which this service never occurred does not hold it up
+    if known is None:
+        known = Source(newest_slice=slice_no, moved_ms=service.stored.now_ms)
+    elif slice_no > known.newest_slice:
+        known = msgspec.structs.replace(known, newest_slice=slice_no, moved_ms=service.stored.now_ms)
+    sources = service.stored.sources | {source: known}
+    stored = msgspec.structs.replace(service.stored, sources=sources)
+    if slice_no <= known.folded:
+        return msgspec.structs.replace(service, stored=stored)
+    return Service(stored=stored, open=_longest(service.open, (source, slice_no), open_slice))
+
+
+def _longest(
+    held: dict[tuple[str, int], OpenSlice], key: tuple[str, int], offered: OpenSlice
+) -> dict[tuple[str, int], OpenSlice]:
+    present = held.get(key)
+    if present is None:
+        return held | {key: offered} if offered.cells else held
+    if offered.through_offset > present.through_offset and offered.cells:
+        return held | {key: offered}
+    if offered.through_offset == present.through_offset:
+        return held | {key: msgspec.structs.replace(present, last_input=offered.last_input)}
+    return held
+
+
+def show(service: Service) -> Service:
+    """Note, for every pending beat, when a later slice was first shown."""
+    stored = service.stored
+    newest = max((s.newest_slice for s in stored.sources.values()), default=-1)
+    pending = {beat for _, beat in service.open if stored.judged < beat < newest}
+    missing = pending - stored.shown_ms.keys()
+    if not missing:
+        return service
+    shown_ms = stored.shown_ms | dict.fromkeys(sorted(missing), stored.now_ms)
+    return msgspec.structs.replace(service, stored=msgspec.structs.replace(stored, shown_ms=shown_ms))
+
+
+def closable(stored: Stored) -> list[int]:
+    """The pending beats that may be judged now, in order."""
+    ready: list[int] = []
+    for beat in sorted(stored.shown_ms):
+        graced = stored.now_ms - stored.shown_ms[beat] >= GRACE_MS
+        waiting = any(
+            source.newest_slice <= beat and stored.now_ms - source.moved_ms < GRACE_MS
+            for source in stored.sources.values()
+        )
+        if waiting and not graced:
+            break
+        ready.append(beat)
+    return ready
+
+
+def close(service: Service, beat: int) -> tuple[Service, tuple[Cell, ...]]:
+    """Close one beat: returns its cells, and remembers how much of each of its slices was judged."""
+    stored = service.stored
+    cells: list[Cell] = []
+    sources, unfolded = dict(stored.sources), dict(stored.unfolded)
+    for (name, slice_no), held in service.open.items():
+        if slice_no != beat:
+            continue
+        cells.extend(held.cells)
+        source = sources[name]
+        sources[name] = msgspec.structs.replace(source, through=max(source.through, held.through_offset))
+        unfolded[name] = unfolded.get(name, {}) | {beat: _requests(held.cells)}
+    stored = msgspec.structs.replace(
+        stored,
+        sources=sources,
+        unfolded=unfolded,
+        judged=beat,
+        shown_ms={other: ms for other, ms in stored.shown_ms.items() if other != beat},
+    )
+    return msgspec.structs.replace(service, stored=stored), tuple(cells)
+
+
+def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]]]:
+    """Take out every slice that is judged and followed by a later one; returns its cells by pane, for the windows.
+
+    A slice that comes after its beat was judged is late: it is in the windows, not in the evidence, and counted.
+    """
+    stored = service.stored
+    taken = [
+        (name, slice_no)
+        for name, slice_no in sorted(service.open)
+        if slice_no <= stored.judged and slice_no < stored.sources[name].newest_slice
+    ]
+    if not taken:
+        return service, {}
+    held, sources = dict(service.open), dict(stored.sources)
+    unfolded = {name: dict(slices) for name, slices in stored.unfolded.items()}
+    panes: dict[int, tuple[Cell, ...]] = {}
+    late = stored.late
+    for name, slice_no in taken:
+        cells = held.pop((name, slice_no)).cells
+        late += _requests(cells) - unfolded.get(name, {}).pop(slice_no, 0)
+        sources[name] = msgspec.structs.replace(sources[name], folded=max(sources[name].folded, slice_no))
+        for cell in cells:
+            panes[cell.pane] = (*panes.get(cell.pane, ()), cell)
+    stored = msgspec.structs.replace(
+        stored, sources=sources, late=late, unfolded={name: slices for name, slices in unfolded.items() if slices}
+    )
+    return Service(stored=stored, open=held), panes
+
+
+def _requests(cells: tuple[Cell, ...]) -> int:
+    return sum(cell.n for cell in cells)
