@@ -12,8 +12,8 @@ from releases.machine_io import Refuse
 from releases.ramps.ramp import stages_of
 from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState
 from releases.routing import weights_of
-from releases.wording import duration_text, names_text, share_text, weights_text
 from releases.transitions import Move, Outcome, aborted, promoted, resumed, rolled_back, settle
+from releases.wording import duration_text, names_text, share_text, weights_text
 from schemas.command import Command, Verb, check_command
 from schemas.decision import Action, Refusal, State
 from schemas.evidence import Verdict

@@ -70,7 +70,8 @@ def longest_silence(release: Release, *, now_ms: int) -> Silence | None:
     found = [Silence(lasted_ms, f"no request from {unheard} for {duration_text(lasted_ms)}", Verdict.NO_DATA)]
     if release.unknown_since_ms is not None:
         lasted_ms = now_ms - max(release.unknown_since_ms, release.resumed_ms)
-        reason = f"{said.verdict.value} for {duration_text(lasted_ms)}: {said.reason.rstrip('. ')}"
+        lasted = f" for {duration_text(lasted_ms)}" if lasted_ms >= 1_000 else ""
+        reason = f"{said.verdict.value}{lasted}: {said.reason.rstrip('. ')}"
         found.append(Silence(lasted_ms, reason, said.verdict))
     longest = max(found, key=lambda silence: (silence.verdict.rank, silence.lasted_ms))
     unreported_ms = now_ms - release.judged_ms

@@ -55,11 +55,10 @@ def step(state: ReleaseState, input_: MachineInput, now_ms: int) -> Outcome:
     >>> publish.route.weights_ppm, step(state, commanded, 1_700_000_000_000) == (state, ())
     ({'v1': 990000, 'v2': 10000}, True)
     """
-    if not isinstance(input_, Fenced):
-        if input_.seq <= state.seq:
-            return state, ()
-        state = msgspec.structs.replace(state, seq=input_.seq)
-    state = msgspec.structs.replace(state, now_ms=max(state.now_ms, now_ms))
+    if _applied(state, input_):
+        return state, ()
+    seq = state.seq if isinstance(input_, Fenced) else input_.seq
+    state = msgspec.structs.replace(state, seq=seq, now_ms=max(state.now_ms, now_ms))
     match input_:
         case Commanded(command=command):
             return obey(state, command)
@@ -71,6 +70,12 @@ def step(state: ReleaseState, input_: MachineInput, now_ms: int) -> Outcome:
             return _fenced(state, input_)
         case _:
             assert_never(input_)
+
+
+def _applied(state: ReleaseState, input_: MachineInput) -> bool:
+    if isinstance(input_, Fenced):
+        return input_.epoch <= state.epoch
+    return input_.seq <= state.seq
 
 
 def _judged(state: ReleaseState, judged: Judged) -> Outcome:
@@ -156,8 +161,6 @@ def _fenced(state: ReleaseState, fenced: Fenced) -> Outcome:
     Our own release is rolled back above that epoch. Of another release we know neither baseline nor versions: ours
     ends without a route, and the routers' leases lead to the fallback of the newer one.
     """
-    if fenced.epoch <= state.epoch:
-        return state, ()
     known = state.epoch
     state = msgspec.structs.replace(state, epoch=fenced.epoch)
     release = state.release
