@@ -33,10 +33,10 @@ unit: install
 	$(BIN)/pytest -m 'not kafka and not slow' $(PYTEST_ARGS)
 
 kafka:
-	$(PYTHON) deploy/kafka/local.py start --brokers $(BROKERS) --port $(KAFKA_PORT) --data .kafka/data-$(KAFKA_PORT)
+	$(PYTHON) deploy/kafka/local.py start --detach --brokers $(BROKERS) --port $(KAFKA_PORT)
 
 kafka-stop:
-	$(PYTHON) deploy/kafka/local.py stop --port $(KAFKA_PORT) --data .kafka/data-$(KAFKA_PORT)
+	$(PYTHON) deploy/kafka/local.py stop --port $(KAFKA_PORT)
 
 bench: install
 	$(BIN)/python -m bench

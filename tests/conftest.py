@@ -35,16 +35,15 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     data = tmp_path_factory.mktemp("kafka")
-    where = ["--port", str(free_port()), "--data", str(data)]
-    started = subprocess.run(
-        [sys.executable, str(LOCAL_KAFKA), "start", *where], capture_output=True, text=True, timeout=300, check=False
-    )
+    where = ["--data", str(data)]
+    command = [sys.executable, str(LOCAL_KAFKA), "start", "--detach", "--port", "0", *where]
+    started = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert started.returncode == 0, f"no Kafka: {started.stdout}\n{started.stderr}"
     bootstrap = started.stdout.strip().splitlines()[-1].removeprefix("bootstrap.servers=")
     try:
         yield bootstrap
     finally:
-        subprocess.run([sys.executable, str(LOCAL_KAFKA), "stop", *where], timeout=60, check=True)
+        subprocess.run([sys.executable, str(LOCAL_KAFKA), "stop", *where, "--remove"], timeout=60, check=True)
 
 
 @pytest.fixture
