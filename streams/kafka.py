@@ -123,7 +123,14 @@ def admin(settings: Settings, client_id: str = "serinus-admin") -> AdminClient:
     return _built(AdminClient, client_properties(settings, client_id))
 
 
-def wait_for_broker(settings: Settings, stop: threading.Event, timeout_s: float | None = None) -> bool:
+def require_broker(settings: Settings, timeout_s: float = 5.0) -> None:
+    """For commands that people wait for: raises UnreachableError unless the broker answers in time, without a log."""
+    wait_for_broker(settings, threading.Event(), timeout_s, quiet=True)
+
+
+def wait_for_broker(
+    settings: Settings, stop: threading.Event, timeout_s: float | None = None, *, quiet: bool = False
+) -> bool:
     """Wait until the broker answers; says every 5 s that it does not.
 
     Parameters
@@ -157,12 +164,12 @@ def wait_for_broker(settings: Settings, stop: threading.Event, timeout_s: float 
             heard.append(error.args[0].str())
             probe.poll(0)
         else:
-            if said_at > began:
+            if said_at > began and not quiet:
                 _log.info(f"connected to Kafka at {settings.brokers} after {time.monotonic() - began:.0f} s")
             return True
-        if said_at == began or time.monotonic() - said_at >= REPEAT_S:
+        if not quiet and (said_at == began or time.monotonic() - said_at >= REPEAT_S):
             said_at = time.monotonic()
-            _log.warning(f"{_absent(settings, heard)}; trying again")
+            _log.warning(_absent(settings, heard, " yet") + "; trying again")
         del heard[:-5]
         stop.wait(0.2)
     return False
@@ -179,11 +186,11 @@ def touch(settings: Settings, names: list[str], timeout_s: float = 10.0) -> None
             time.sleep(0.02)
 
 
-def _absent(settings: Settings, heard: list[str]) -> str:
+def _absent(settings: Settings, heard: list[str], yet: str = "") -> str:
     # Of all that librdkafka says, the line with the address ("Connect to … failed: Connection refused") helps most.
     useful = [line for line in heard if "/bootstrap" in line or "uthenticat" in line] or heard
     reason = useful[-1].split(" (after ")[0] if useful else "no answer"
-    return f"Kafka at {settings.brokers} is not reachable yet ({reason})"
+    return f"Kafka at {settings.brokers} is not reachable{yet} ({reason})"
 
 
 def _merged(settings: Settings, client_id: str, own: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_a_wrong_variable_is_refused_in_one_line(environ: dict[str, str], said: 
         ("brokers: a:1\nhttp_port: 70000", "serinus.yaml:2: http_port: found '70000'"),
         ("kafka: {acks: 0}", "serinus.yaml:1: kafka.acks: found acks; Serinus sets it itself"),
         ("- 1", "serinus.yaml:1: the document:"),
-        ("a: [", "serinus.yaml:1: $: not valid YAML"),
+        ("a: [", "serinus.yaml:1: the document: not valid YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
