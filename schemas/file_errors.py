@@ -17,7 +17,21 @@ _AT_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTAL
 _SEGMENT = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]+)`")
+_EXPECTED = re.compile(r"Expected `(?P<allowed>[^`]+)`(?:, got `(?P<got>[^`]+)`)?")
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "list": "a list",
+    "object": "fields with values",
+    "dict": "fields with values",
+}
+"""What msgspec and Python call a type, in the words of people who write files."""
+
 DOCUMENT_BYTES_MAX = 256 * 1024
+DEPTH_MAX = 20
 
 
 class FileError(ValueError):
@@ -51,22 +65,9 @@ def parse_document(text: str, kind: type[T], *, file: str, rules: Callable[[T], 
     FileError : naming file, line, field, what was found and what is allowed.
     """
     if len(text) > DOCUMENT_BYTES_MAX:
-        raise FileError(file=file, line=1, field="$", what=f"found {len(text)} bytes; allowed are {DOCUMENT_BYTES_MAX}")
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        if tree is None:
-            raise FileError(file=file, line=1, field="$", what="found an empty document")
-        _refuse_aliases_and_doubles(tree, file)
-        loaded = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise FileError(file=file, line=line, field="$", what=f"not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise FileError(file=file, line=1, field="$", what=f"not valid YAML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(file=file, line=1, field="$", what=f"not valid YAML: {error}") from error
+        what = f"found {len(text)} characters; allowed are {DOCUMENT_BYTES_MAX}"
+        raise FileError(file=file, line=1, field="the document", what=what)
+    tree, loaded = _loaded(text, file)
     try:
         value = msgspec.convert(loaded, kind, dec_hook=decode_hook)
         rules(value)
@@ -79,21 +80,60 @@ def parse_document(text: str, kind: type[T], *, file: str, rules: Callable[[T], 
     return value
 
 
-def _refuse_aliases_and_doubles(node: yaml.Node, file: str, depth: int = 0) -> None:
+def _loaded(text: str, file: str) -> tuple[yaml.Node, Any]:
+    try:
+        _refuse_aliases(text, file)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_doubles(tree, file)
+        loaded = yaml.safe_load(text)
+    except FileError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise FileError(file=file, line=line, field="the document", what=f"not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        what = f"not valid YAML: {' '.join(str(error).split())}"
+        raise FileError(file=file, line=1, field="the document", what=what) from error
+    if tree is None:
+        what = "found nothing; allowed are fields with values"
+        raise FileError(file=file, line=1, field="the document", what=what)
+    return tree, loaded
+
+
+def _refuse_aliases(text: str, file: str) -> None:
+    """A few lines of aliases of aliases unfold into more than any memory holds, and plans come in over HTTP."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            what = f"found the alias *{event.anchor}; allowed are no aliases, write it out"
+            raise FileError(file=file, line=line, field="the document", what=what)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_MAX:
+            what = f"found more than {DEPTH_MAX} levels; allowed are {DEPTH_MAX}"
+            raise FileError(file=file, line=line, field="the document", what=what)
+
+
+def _refuse_doubles(node: yaml.Node | None, file: str) -> None:
     """YAML lets a key stand twice and silently keeps the last: in a plan that would hide a margin."""
-    if depth > 20:
-        raise FileError(file=file, line=node.start_mark.line + 1, field="$", what="nested deeper than 20 levels")
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                what = "found a list or fields as the name of a field; allowed is text"
+                raise FileError(file=file, line=line, field="the document", what=what)
             if key.value in seen:
                 line = key.start_mark.line + 1
                 raise FileError(file=file, line=line, field=str(key.value), what="found twice; allowed once")
             seen.add(key.value)
-            _refuse_aliases_and_doubles(value, file, depth + 1)
+            _refuse_doubles(value, file)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _refuse_aliases_and_doubles(value, file, depth + 1)
+            _refuse_doubles(value, file)
 
 
 def _located(message: str, tree: yaml.Node, file: str, kind: type) -> FileError:
@@ -101,19 +141,32 @@ def _located(message: str, tree: yaml.Node, file: str, kind: type) -> FileError:
     what, path = (match["what"], match["path"] or "$") if match else (message, "$")
     found = _scalar_at(tree, path)
     if missing := _MISSING.search(what):
-        path, what = f"{path}.{missing['field']}", "missing; it is required"
+        path = f"{path}.{missing['field']}"
+        choices = _choices_at(kind, path, tree)
+        what = "missing; it is required" + (f": {' or '.join(choices)}" if choices else "")
     elif unknown := _UNKNOWN.search(what):
         allowed = ", ".join(_fields_at(kind, path, tree))
         path, what = (
             f"{path}.{unknown['field']}",
             "unknown field" + (f"; allowed are {allowed}" if allowed else ""),
         )
-    elif what.startswith("Invalid value"):
+    elif what.startswith(("Invalid value", "Invalid enum value")):
         choices = _choices_at(kind, path, tree)
         what = f"found {found!r}" + (f"; allowed are {', '.join(choices)}" if choices else "")
+    elif expected := _EXPECTED.fullmatch(what):
+        what = _mistyped(expected["allowed"], expected["got"] or "", found)
     elif found is not None and "found" not in what:
         what = f"found {found!r}; {what[0].lower()}{what[1:]}"
     return FileError(file=file, line=_line_of(tree, path), field=_field(path), what=what)
+
+
+def _mistyped(allowed: str, got: str, found: str | None) -> str:
+    words = [_WORDS.get(name, name) for name in allowed.split(" | ") if name != "null"]
+    if found is None:
+        return f"found {_WORDS.get(got, 'something else')}; allowed is {' or '.join(words)}"
+    # YAML reads 1.0, yes and 2026-01-01 as something else than text, and nobody expects that of a version.
+    quotes = ", in quotes" if found and "text" in words else ""
+    return f"found {found!r}; allowed is {' or '.join(words)}{quotes}"
 
 
 def _field(path: str) -> str:
@@ -193,8 +246,9 @@ def _fields_at(kind: Any, path: str, tree: yaml.Node) -> list[str]:
 
 def _choices_at(kind: Any, path: str, tree: yaml.Node) -> list[str]:
     info = _type_at(kind, path, tree)
-    if isinstance(info, msgspec.inspect.LiteralType):
-        return [str(v) for v in info.values]
+    members = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    if literals := [t for t in members if isinstance(t, msgspec.inspect.LiteralType)]:
+        return [str(value) for literal in literals for value in literal.values]
     parent_path, _, last = path.rpartition(".")
     parent = _type_at(kind, parent_path, tree)
     if isinstance(parent, msgspec.inspect.UnionType):

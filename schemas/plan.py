@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Literal
 
@@ -13,6 +14,7 @@ from schemas.units import PPM, Duration, Fraction, Share, encode_hook
 
 STEPS_MAX = 200
 METRICS_IN_PLAN_MAX = 16
+DURATION_MAX = Duration(365 * 86_400_000)
 _FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
 _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")
 
@@ -218,7 +220,8 @@ def _check_name(path: str, name: str) -> None:
 
 
 def _check_ramp(plan: Plan) -> None:
-    share_max = PPM // len(plan.canaries)
+    # Without traffic of its own the baseline is no comparison; promotion is what gives a canary everything.
+    share_max = (PPM - 1) // len(plan.canaries)
     match plan.ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)
@@ -231,8 +234,15 @@ def _check_ramp(plan: Plan) -> None:
                 _check_positive("$.ramp.over", ramp.over)
             else:
                 _check_positive("$.ramp.every", ramp.every)
-                if not 1.01 <= ramp.factor <= 100:
-                    raise RuleError("$.ramp.factor", f"found {ramp.factor:g}; allowed is 1.01 to 100")
+                _check_factor(ramp)
+
+
+def _check_factor(ramp: Exponential) -> None:
+    if not 1.01 <= ramp.factor <= 100:
+        raise RuleError("$.ramp.factor", f"found {ramp.factor:g}; allowed is 1.01 to 100")
+    steps = 1 + math.ceil(math.log(ramp.to / ramp.from_) / math.log(ramp.factor) - 1e-9)
+    if steps > STEPS_MAX:
+        raise RuleError("$.ramp.factor", f"found {ramp.factor:g}, which makes {steps} steps; allowed are {STEPS_MAX}")
 
 
 def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:
@@ -251,13 +261,16 @@ def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:
 
 
 def _check_share(path: str, share: Share, share_max: int) -> None:
-    if not 0 < share <= share_max:
-        raise RuleError(path, f"found {share.text()}; allowed is more than 0% and at most {Share(share_max).text()}")
+    if share <= 0:
+        raise RuleError(path, f"found {share.text()}; allowed is more than 0%")
+    if share > share_max:
+        why = "the canaries together must leave the baseline traffic to compare with"
+        raise RuleError(path, f"found {share.text()}; allowed is at most {Share(share_max).text()}: {why}")
 
 
 def _check_positive(path: str, duration: Duration) -> None:
-    if duration <= 0:
-        raise RuleError(path, f"found {duration.text()}; allowed is more than 0s")
+    if not 0 < duration <= DURATION_MAX:
+        raise RuleError(path, f"found {duration.text()}; allowed is more than 0s and at most {DURATION_MAX.text()}")
 
 
 def _check_metric(metric: Metric, path: str) -> None:
@@ -288,6 +301,7 @@ def _check_limits(limits: Limits) -> None:
     _check_positive("$.limits.max_duration", limits.max_duration)
     _check_positive("$.limits.no_data.after", limits.no_data.after)
     _check_positive("$.limits.inconclusive.after", limits.inconclusive.after)
+    _check_positive("$.limits.no_data_rollback", limits.no_data_rollback)
     if limits.no_data_rollback < limits.no_data.after:
         found, after = limits.no_data_rollback.text(), limits.no_data.after.text()
         raise RuleError("$.limits.no_data_rollback", f"found {found}; allowed is at least no_data.after ({after})")

@@ -36,7 +36,7 @@ class Duration(int):
         for unit in ("d", "h", "m", "s"):
             if self and self % _UNIT_MS[unit] == 0:
                 return f"{self // _UNIT_MS[unit]}{unit}"
-        return f"{int(self)}ms"
+        return f"{int(self)}ms" if self else "0s"
 
 
 class Share(int):
