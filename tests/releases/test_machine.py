@@ -78,10 +78,11 @@ def test_ticks_open_nothing() -> None:
 
 def test_a_silent_canary_opens_nothing() -> None:
     """A PASS of old evidence does not open the next step for a canary that has not answered since the last."""
-    story = Story()
-    story.keep(Verdict.PASS, 2 * MINUTE_MS - SECOND_MS, **SILENT)
-    story.wait(SECOND_MS).judge(**SILENT)
+    story = Story(plan_of(PLAN.replace("hold: 2m", "hold: 30s")))
+    story.keep(Verdict.PASS, MINUTE_MS, **SILENT)
     assert story.release.opened == 1
+    story.judge()
+    assert story.release.opened == 2
 
 
 @pytest.mark.parametrize("state", [State.RAMPING, State.PAUSED, State.HOLDING])
@@ -99,7 +100,16 @@ def test_fail_rolls_back_at_once(state: State) -> None:
     assert story.last.reason == "Rolled back v2 from 1 %: error_rate 4.9 % (v2) vs 1.0 % (v1)."
     assert story.routes[-1].weights_ppm == {"v1": 1_000_000}
     story.keep(Verdict.PASS, 20 * MINUTE_MS)
-    assert story.release.state is State.ROLLED_BACK
+    assert story.decisions[-1].action is Action.ROLLBACK
+
+
+@pytest.mark.parametrize("verb", [Verb.PROMOTE, Verb.ABORT])
+def test_evidence_changes_nothing_after_the_end(verb: Verb) -> None:
+    """A release that has ended is not judged any more."""
+    story = Story()
+    story.command(verb)
+    story.wait(SECOND_MS)
+    assert story.judge(Verdict.FAIL) == ()
 
 
 def test_a_gate_that_holds() -> None:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Effect, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
+from releases.ramps.ramp import stages_of
 from releases.release_state import ReleaseState, decode_state, encode_state, next_share_ppm
 from releases.routing import UNOBSERVED_AFTER_MS
 from schemas.command import Command, Verb
@@ -19,7 +20,7 @@ from schemas.plan import Plan
 from schemas.units import PPM
 from tests.releases.story import PLAN, START_MS, TWO_CANARIES, plan_of
 
-LIMITS = "limits: {max_duration: 1h, inconclusive: {after: 10m, action: %s}, no_data: {after: 2m, action: %s}}\n"
+LIMITS = "limits: {max_duration: 1h, inconclusive: {after: 10m, action: %s}, no_data: {after: 6m, action: %s}}\n"
 PLANS = [
     plan_of(text, LIMITS % (inconclusive, no_data))
     for text in (PLAN, TWO_CANARIES)
@@ -49,6 +50,9 @@ class AnySequence(RuleBasedStateMachine):
         self.rolled_back: set[str] = set()
         self.served: dict[str, dict[str, int]] = {}
         self.epoch = 0
+        self.at_ms = 0
+        self.seen_ms: dict[str, int] = {}
+        self.step_ms = 0
         self.judged_ms = START_MS
         self.plan: Plan = PLANS[0]
 
@@ -64,6 +68,8 @@ class AnySequence(RuleBasedStateMachine):
         self.effects += effects
         decisions = [effect.decision for effect in effects if isinstance(effect, Decide)]
         assert len(decisions) <= 1
+        ended = before.release is not None and not before.release.active
+        assert not decisions or not ended or isinstance(input_, Commanded), "an ended release was judged"
         for decision in decisions:
             self.check_decision(decision, input_, before)
         for effect in effects:
@@ -74,6 +80,8 @@ class AnySequence(RuleBasedStateMachine):
     def check_decision(self, decision: Decision, input_: MachineInput, before: ReleaseState) -> None:
         assert decision.epoch > self.epoch, "epochs must grow strictly"
         self.epoch = decision.epoch
+        assert decision.at_ms >= self.at_ms, "time went back"
+        self.at_ms = decision.at_ms
         assert sum(decision.weights_ppm.values()) == PPM
         assert min(decision.weights_ppm.values()) > 0
         assert decision.reason.endswith((".", "!", "?"))
@@ -83,13 +91,14 @@ class AnySequence(RuleBasedStateMachine):
         if raised:
             assert decision.release_id not in self.rolled_back, "traffic was raised after a rollback"
             self.check_raise(decision, input_, before)
+        if decision.weights_ppm != served:
+            self.step_ms = decision.at_ms
         self.served[decision.release_id] = decision.weights_ppm
         if decision.state is State.ROLLED_BACK:
             self.rolled_back.add(decision.release_id)
             assert decision.weights_ppm == {self.plan.baseline: PPM}
 
-    @staticmethod
-    def check_raise(decision: Decision, input_: MachineInput, before: ReleaseState) -> None:
+    def check_raise(self, decision: Decision, input_: MachineInput, before: ReleaseState) -> None:
         if isinstance(input_, Commanded):
             assert decision.action in OPENING
             assert decision.actor == "ann"
@@ -100,6 +109,9 @@ class AnySequence(RuleBasedStateMachine):
         assert wanted is not None
         assert input_.for_share_ppm >= wanted
         assert decision.action in {Action.ADVANCE, Action.PROMOTE}
+        assert decision.at_ms - self.step_ms >= min(step.hold_ms for step in stages_of(self.plan.ramp)), "no hold"
+        weights = self.served[decision.release_id]
+        assert all(self.seen_ms.get(version, 0) > self.step_ms for version in weights), "opened for a silent version"
         if decision.action is Action.ADVANCE:
             assert PPM - decision.weights_ppm["v1"] <= input_.for_share_ppm
 
@@ -137,6 +149,11 @@ class AnySequence(RuleBasedStateMachine):
         self.now_ms += wait_ms
         self.assess(verdict, share_ppm, silent, action)
 
+    @rule(wait_ms=WAITS_MS, share_ppm=SHARES_PPM, silent=st.sampled_from([(), (), ("v2",), ("v1",)]))
+    def pass_(self, wait_ms: int, share_ppm: int, silent: tuple[str, ...]) -> None:
+        self.now_ms += wait_ms
+        self.assess(Verdict.PASS, share_ppm, silent, "rollback")
+
     @rule(wait_ms=WAITS_MS, times=st.integers(1, 5))
     def judge_well(self, wait_ms: int, times: int) -> None:
         for _ in range(times):
@@ -145,6 +162,7 @@ class AnySequence(RuleBasedStateMachine):
 
     def assess(self, verdict: Verdict, share_ppm: int, silent: tuple[str, ...], action: Any) -> None:
         self.judged_ms = max(self.now_ms, self.state.now_ms)
+        self.seen_ms |= {v: self.judged_ms for v in ("v1", *self.plan.canaries) if v not in silent}
         judged = Judged(
             seq=self.state.seq + 1,
             verdict=verdict,
@@ -205,7 +223,7 @@ class AnySequence(RuleBasedStateMachine):
 
 
 AnySequence.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=300,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
