@@ -89,7 +89,7 @@ def test_a_healthy_canary_passes_an_early_step_before_the_promotion() -> None:
     """The margin of a step is margin / share: the evidence for 50 % comes long before that for everybody."""
     plan, traffic = plan_of(), Traffic(2)
     state = traffic.feed(plan, start_judge(plan), 50, bad={})
-    assert judged(plan, state, 100_000).verdict is Verdict.PASS
+    assert judged(plan, state, 50_000).verdict is Verdict.PASS
     assert judged(plan, state).verdict is Verdict.INCONCLUSIVE
     state = traffic.feed(plan, state, 120, share=0.5, bad={})
     said = judged(plan, state)
