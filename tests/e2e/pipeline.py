@@ -1,0 +1,159 @@
+"""The pipeline as its users run it: `serinus` processes against a real broker, with topics of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import free_port
+
+
+class Process:
+    """One `serinus` command, with its output in a file."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self.arguments, self.environment, self.log = arguments, environment, log
+        self.popen = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", *self.arguments],
+                env=os.environ | self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """`kill -9`: no time for anything."""
+        self.popen.kill()
+        self.popen.wait(10)
+
+    def restart(self) -> None:
+        self.popen = self._start()
+
+    def stop(self, timeout_s: float = 10.0) -> int:
+        """SIGTERM, and the exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+class Pipeline:
+    """Topics with a prefix of their own on one broker, and the processes that a test starts on them."""
+
+    def __init__(self, brokers: str, prefix: str, folder: Path, **settings: str) -> None:
+        self.brokers, self.prefix, self.folder = brokers, prefix, folder
+        self.environment = {
+            "SERINUS_BROKERS": brokers,
+            "SERINUS_TOPIC_PREFIX": prefix,
+            "SERINUS_LOG_FORMAT": "json",
+            "SERINUS_DATA_DIR": str(folder / "data"),
+            **settings,
+        }
+        self.processes: list[Process] = []
+
+    def topic(self, name: str) -> str:
+        return f"{self.prefix}{name}"
+
+    def run(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "streams.cli", *arguments],
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def create_topics(self) -> None:
+        done = self.run("topics", "create")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self, *arguments: str, **environment: str) -> Process:
+        """Start a command in the background."""
+        log = self.folder / f"{arguments[0]}-{len(self.processes)}.log"
+        process = Process(list(arguments), self.environment | environment, log)
+        self.processes.append(process)
+        return process
+
+    def ingest(self) -> Process:
+        return self.start("ingest", SERINUS_INGEST_HTTP_PORT=str(free_port()))
+
+    def worker(self) -> Worker:
+        port = free_port()
+        process = self.start("worker", SERINUS_HTTP_PORT=str(port))
+        return Worker(process, f"http://127.0.0.1:{port}")
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.popen.poll() is None:
+                process.kill()
+
+    def logs(self) -> str:
+        """The end of every log, for the message of a failing test."""
+        return "\n".join(f"--- {p.log.name}\n{p.text()[-3000:]}" for p in self.processes)
+
+
+class Worker:
+    """A worker process and its HTTP."""
+
+    def __init__(self, process: Process, url: str) -> None:
+        self.process, self.url = process, url
+
+    def get(self, path: str, timeout_s: float = 10.0) -> Any:
+        """The JSON (or text) of a GET; raises :class:`urllib.error.HTTPError` on a status of 400 or more."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout_s) as response:
+            body = response.read()
+        return json.loads(body) if "json" in response.headers.get("Content-Type", "") else body.decode()
+
+    def ready(self) -> bool:
+        try:
+            self.get("/readyz", timeout_s=2.0)
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+    def wait_ready(self, timeout_s: float = 40.0) -> float:
+        """Seconds until `/readyz` says yes."""
+        return wait_for(self.ready, timeout_s, what=f"{self.url}/readyz", dump=self.process.text)
+
+
+def wait_for(done: Callable[[], bool], timeout_s: float, *, what: str, dump: Callable[[], str] = lambda: "") -> float:
+    """Poll until ``done``; returns the seconds it took, fails with ``what`` and the logs when it takes too long."""
+    start = time.monotonic()
+    while time.monotonic() - start < timeout_s:
+        if done():
+            return time.monotonic() - start
+        time.sleep(0.1)
+    raise AssertionError(f"not within {timeout_s:.0f} s: {what}\n{dump()[-6000:]}")
+
+
+@contextmanager
+def pipeline(brokers: str, prefix: str, folder: Path, **settings: str) -> Iterator[Pipeline]:
+    """A pipeline with its topics created; whatever a test leaves running is killed at the end."""
+    running = Pipeline(brokers, prefix, folder, **settings)
+    try:
+        running.create_topics()
+        yield running
+    finally:
+        running.stop()
