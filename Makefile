@@ -43,3 +43,13 @@ bench: install
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+# Take the newest versions that fit pyproject.toml into constraints.txt; test before you commit them.
+.PHONY: lock
+lock:
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install -q --disable-pip-version-check hatchling editables -e clients/python -e '.[dev]'
+	sed -n '/^#/p' constraints.txt > $(VENV)/constraints.new
+	$(VENV)/lock/bin/pip freeze --exclude-editable >> $(VENV)/constraints.new
+	mv $(VENV)/constraints.new constraints.txt
+	rm -rf $(VENV)/lock
