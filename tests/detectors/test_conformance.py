@@ -1,0 +1,266 @@
+"""What every detector must do, checked for every detector; an audit finds those that are left out."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import detectors.gaussian
+import detectors.sequential
+from detectors.batches import MeanBatch, RateBatch
+from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
+from detectors.sequential.bounds import MeanBound, MeanBoundState
+from detectors.sequential.effect import Effect, EffectState
+from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
+from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
+from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
+from detectors.state_codec import decode_state, encode_state
+
+ROWS = 4
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A detector, how it takes an input, what it says, and inputs to try."""
+
+    detector: Any
+    state: type
+    take: Callable[[Any, Any], Any]
+    says: Callable[[Any], list[float | None]]
+    draw: Callable[[np.random.Generator], Any]
+    nothing: float | None
+    refused: tuple[Callable[[], Any], ...]
+
+
+def rates(rng: np.random.Generator) -> RateBatch:
+    """Blocks of up to three of the segments; some with one arm only."""
+    rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
+    n_b, n_c = rng.integers(0, 40, rows.size), rng.integers(0, 10, rows.size)
+    k_b, k_c = rng.binomial(n_b, 0.02), rng.binomial(n_c, 0.05)
+    return RateBatch(rows, *(counts.astype(np.float64) for counts in (n_b, k_b, n_c, k_c)))
+
+
+def means(rng: np.random.Generator) -> MeanBatch:
+    """The same for means."""
+    batch = rates(rng)
+    mean_b, mean_c = rng.normal(100.0, 5.0, (2, batch.rows.size))
+    spread = (900.0 * np.maximum(n - 1.0, 0.0) for n in (batch.n_b, batch.n_c))
+    m2_b, m2_c = spread
+    return MeanBatch(batch.rows, n_b=batch.n_b, mean_b=mean_b, m2_b=m2_b, n_c=batch.n_c, mean_c=mean_c, m2_c=m2_c)
+
+
+def broken_rates(bad: float) -> Callable[[], RateBatch]:
+    one = np.ones(1)
+    return lambda: RateBatch(np.array([1]), one, one * bad, one, one)
+
+
+def broken_means(bad: float) -> Callable[[], MeanBatch]:
+    one = np.ones(1)
+    return lambda: MeanBatch(np.array([1]), n_b=one, mean_b=one * bad, m2_b=one, n_c=one, mean_c=one, m2_c=one)
+
+
+def gate(detector: Any, state: type, says: str) -> Case:
+    """A gate's case: it takes batches of rates or of means, and says an array."""
+    of_rates = isinstance(detector, Evalue2x2 | Margin2x2)
+    broken = broken_rates if of_rates else broken_means
+    return Case(
+        detector,
+        state,
+        take=detector.observe,
+        says=lambda s: list(np.ravel(getattr(detector, says)(s))),
+        draw=rates if of_rates else means,
+        nothing=0.0,
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
+    )
+
+
+def observer(detector: OnlineGaussian) -> Case:
+    """An observer's case: it says z, unusual and alarm of a fixed value."""
+
+    def says(state: OnlineGaussianState) -> list[float | None]:
+        score = detector.score(state, 130.0)
+        return [score.z, score.unusual, score.alarm]
+
+    def refused(bad: float) -> tuple[Callable[[], Any], ...]:
+        return (lambda: detector.score(detector.start(), bad), lambda: detector.learn(detector.start(), bad))
+
+    return Case(
+        detector,
+        OnlineGaussianState,
+        take=detector.learn,
+        says=says,
+        draw=lambda rng: float(rng.normal(100.0, 10.0)),
+        nothing=None,
+        refused=refused(float("nan")) + refused(float("inf")),
+    )
+
+
+def effect(detector: Effect) -> Case:
+    """The effect's case: it says the fields of every row's estimate."""
+
+    def says(state: EffectState) -> list[float | None]:
+        estimates = [detector.estimate(state, row) for row in range(ROWS)]
+        return [value for e in estimates for value in (e.baseline, e.canary, e.effect, e.low, e.high)]
+
+    return Case(
+        detector,
+        EffectState,
+        take=detector.observe,
+        says=says,
+        draw=means,
+        nothing=None,
+        refused=(broken_means(np.nan), broken_means(np.inf)),
+    )
+
+
+CASES = {
+    "evalue-2x2": gate(Evalue2x2(), Evalue2x2State, "harm"),
+    "evalue-2x2 with tolerance": gate(Evalue2x2(tolerance=0.00125), Evalue2x2State, "harm"),
+    "margin-2x2": gate(Margin2x2(margins=(0.005, 0.1, 0.99)), Margin2x2State, "excluded"),
+    "mean-evalue": gate(MeanEvalue(tolerance=0.025), MeanEvalueState, "harm"),
+    "mean-evalue, lower": gate(MeanEvalue(worse="lower"), MeanEvalueState, "harm"),
+    "mean-bound": gate(MeanBound(margins=(0.05, 0.1, 2.0)), MeanBoundState, "excluded"),
+    "mean-bound, lower": gate(MeanBound(margins=(0.05, 0.1), worse="lower"), MeanBoundState, "excluded"),
+    "effect": effect(Effect()),
+    "effect, relative": effect(Effect(relative=True)),
+    "online-gaussian": observer(OnlineGaussian()),
+    "online-gaussian, forgetting": observer(OnlineGaussian(forgetting=0.05, fires=1, of_last=1)),
+}
+
+every_detector = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def inputs(case: Case, count: int, seed: int = 7) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [case.draw(rng) for _ in range(count)]
+
+
+def run(case: Case, data: list[Any], state: Any = None) -> Any:
+    state = case.detector.start() if state is None else state
+    for x in data:
+        state = case.take(state, x)
+    return state
+
+
+@every_detector
+def test_no_input_is_mutated(case: Case) -> None:
+    """Neither the state nor the input is changed by observing, learning or asking."""
+    state = run(case, inputs(case, 60))
+    x = inputs(case, 1, seed=8)[0]
+    before = encode_state(state), encode_state(x)
+    case.take(state, x)
+    case.says(state)
+    assert (encode_state(state), encode_state(x)) == before
+
+
+@every_detector
+def test_the_state_is_bounded(case: Case) -> None:
+    """Ten times as many inputs give a state of the same size, but for the length of integers in msgpack."""
+    short, long = (len(encode_state(run(case, inputs(case, count)))) for count in (100, 1000))
+    assert long <= short + 32
+
+
+@every_detector
+def test_a_restored_state_says_the_same(case: Case) -> None:
+    """Stored and restored in the middle, a detector goes on to exactly the same state."""
+    data = inputs(case, 80)
+    half = run(case, data[:40])
+    restored: Any = decode_state(encode_state(half), case.state)
+    assert encode_state(run(case, data[40:], restored)) == encode_state(run(case, data))
+    assert case.says(restored) == case.says(half)
+
+
+@every_detector
+def test_it_is_deterministic(case: Case) -> None:
+    """The same inputs give the same bytes."""
+    assert encode_state(run(case, inputs(case, 60))) == encode_state(run(case, inputs(case, 60)))
+
+
+@every_detector
+def test_a_cold_start_says_nothing(case: Case) -> None:
+    """Before any input the evidence is none and every opinion unknown."""
+    assert set(case.says(case.detector.start())) == {case.nothing}
+
+
+@every_detector
+def test_it_says_something_when_warm(case: Case) -> None:
+    """After a hundred inputs every number is there and finite: a detector that never speaks conforms trivially."""
+    said = case.says(run(case, inputs(case, 100)))
+    assert all(value is not None and np.isfinite(value) for value in said)
+    assert any(value != case.nothing for value in said)
+
+
+@every_detector
+def test_non_finite_input_is_refused(case: Case) -> None:
+    """NaN and infinities raise a ValueError and never enter a state."""
+    for attempt in case.refused:
+        with pytest.raises(ValueError, match="finite"):
+            attempt()
+
+
+batched = pytest.mark.parametrize(
+    "case", [c for c in CASES.values() if c.draw in (rates, means)], ids=lambda c: type(c.detector).__name__
+)
+
+
+@batched
+def test_the_order_of_rows_does_not_matter(case: Case) -> None:
+    """A batch with its blocks in another order leads to the same evidence."""
+    data = inputs(case, 60)
+
+    def reversed_rows(batch: Any) -> Any:
+        return type(batch)(*(getattr(batch, name)[::-1].copy() for name in batch.__struct_fields__))
+
+    straight, turned = run(case, data), run(case, [reversed_rows(batch) for batch in data])
+    said = [np.array(case.says(state), dtype=np.float64) for state in (straight, turned)]
+    np.testing.assert_allclose(said[1], said[0], rtol=1e-9)
+
+
+@batched
+def test_a_baseline_alone_is_no_evidence(case: Case) -> None:
+    """Blocks without a canary teach the past and say nothing."""
+    alone = [
+        msgspec.structs.replace(batch, n_c=np.zeros(batch.rows.size), **silent)
+        for batch in inputs(case, 60)
+        for silent in [{"k_c": np.zeros(batch.rows.size)} if isinstance(batch, RateBatch) else {}]
+    ]
+    assert set(case.says(run(case, alone))) == {case.nothing}
+
+
+@batched
+def test_rows_do_not_influence_each_other(case: Case) -> None:
+    """A segment's evidence is that of a run with this segment alone; with one segment the total is the segment."""
+    data = inputs(case, 60)
+
+    def only(batch: Any, row: int) -> Any:
+        chosen = batch.rows == row
+        columns = [getattr(batch, name)[chosen] for name in batch.__struct_fields__]
+        return type(batch)(np.ones(int(chosen.sum()), dtype=np.int64), *columns[1:])
+
+    together = np.reshape(np.array(case.says(run(case, data)), dtype=np.float64), (ROWS, -1))
+    for row in range(1, ROWS):
+        alone = np.reshape(np.array(case.says(run(case, [only(b, row) for b in data])), dtype=np.float64), (-1,))
+        width = together.shape[1]
+        np.testing.assert_allclose(alone[:width], together[row], rtol=1e-9)
+        np.testing.assert_allclose(alone[width : 2 * width], together[row], rtol=1e-9)
+
+
+def test_no_detector_is_left_out() -> None:
+    """Every class with a NAME and a VERSION under detectors/ has a case here, and names are unique."""
+    found: set[Any] = {
+        kind
+        for package in (detectors.gaussian, detectors.sequential)
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
+        for kind in vars(importlib.import_module(module.name)).values()
+        if inspect.isclass(kind) and hasattr(kind, "NAME") and kind.__module__ == module.name
+    }
+    assert len(found) >= 6
+    assert found == {type(case.detector) for case in CASES.values()}
+    assert all(isinstance(kind.VERSION, int) for kind in found)
+    assert len({kind.NAME for kind in found}) == len(found)
