@@ -1,0 +1,1 @@
+"""Services that use the client library, and plans to release them with."""

@@ -1,0 +1,1 @@
+"""A plain worker with threads, without asyncio."""

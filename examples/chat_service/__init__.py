@@ -1,0 +1,1 @@
+"""A small asyncio service with two model versions behind one Router."""
