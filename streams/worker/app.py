@@ -1,0 +1,122 @@
+"""The worker as a process: waits for the broker, checks the topics, runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import structlog
+import uvloop
+
+from streams.http.routes import middlewares, routes
+from streams.http.worker_view import WorkerView
+from streams.kafka import UnreachableError, wait_for_broker
+from streams.settings import Settings
+from streams.settings_load import SettingsError
+from streams.worker.commands import CommandsAgent
+from streams.worker.ending import EXIT_UNREACHABLE, Ending, end_process
+from streams.worker.faust_app import FaustWorker
+from streams.worker.inputs import InputsAgent
+from streams.worker.recorder import Recorder
+from streams.worker.registry import Registry
+from streams.worker.start_checks import RefusedError, check_start
+from streams.worker.take_over import TakeOver
+from streams.worker.ticks import tick_forever
+
+STOP_S = 4.0
+"""An orderly stop takes at most this long; what is stored by then is enough to go on from."""
+
+HTTP_BODY_BYTES_MAX = 512 * 1024
+
+_log = structlog.stdlib.get_logger("serinus.worker")
+
+
+class Worker:
+    """All parts of one worker, put together.
+
+    Parameters
+    ----------
+    settings : the configuration.
+    partitions : of ``canary.inputs``.
+    ending : what ends the process when it cannot be sure of its writes.
+    """
+
+    def __init__(self, settings: Settings, *, partitions: int, ending: Ending = end_process) -> None:
+        self.settings = settings
+        self.registry = Registry(partitions)
+        self.recorder = Recorder()
+        web: dict[str, Any] = {"middlewares": middlewares(), "client_max_size": HTTP_BODY_BYTES_MAX}
+        self.faust = FaustWorker(settings, partitions=partitions, web=web)
+        self.inputs = InputsAgent(settings, self.registry, self.faust, self.recorder, ending)
+        commands = CommandsAgent(settings, partitions, self.faust, self.recorder, ending)
+        take_over = TakeOver(settings, self.registry, self.faust, ending)
+        self.faust.on_records(inputs=self.inputs.handle, commands=commands.handle)
+        self.faust.on_assignment(revoked=self.registry.suspend, recovered=take_over.run, positions=self._positions)
+        self.recorder.watch(self.registry, self.faust)
+        self.faust.add_routes(routes(WorkerView(settings, self.registry, self.faust, self.recorder)))
+
+    def _positions(self) -> dict[int, int]:
+        return {number: owned.partition.position.expected for number, owned in self.registry.owned.items()}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set."""
+        writer = f"{os.uname().nodename}-{os.getpid()}"
+        ticks = asyncio.create_task(tick_forever(self.settings, self.registry, self.faust, writer=writer))
+        try:
+            await self.faust.app.start()
+            _log.info("worker started", http=self.settings.advertised_url, brokers=self.settings.brokers)
+            await stop.wait()
+        finally:
+            ticks.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticks
+            await self.inputs.close()
+            await self.faust.app.stop()
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until SIGTERM or SIGINT.
+
+    Returns
+    -------
+    The exit code: 0 after an orderly stop, 2 when the configuration or a topic is wrong, 3 when Kafka is out of
+    reach. A write that the broker did not acknowledge ends the process with 3 from inside.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        if not wait_for_broker(settings, stopped):
+            return 0
+        partitions = check_start(settings)
+    except UnreachableError as error:
+        _log.critical(str(error))
+        return EXIT_UNREACHABLE
+    except (RefusedError, SettingsError) as error:
+        _log.critical(str(error))
+        return 2
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main(settings, partitions))
+    return 0
+
+
+async def _main(settings: Settings, partitions: int) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    # Faust asks for the current loop when it is made, so it is made inside.
+    running = asyncio.create_task(Worker(settings, partitions=partitions).run(stop))
+    await asyncio.wait([running, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        done, _ = await asyncio.wait([running], timeout=STOP_S)
+        if not done:
+            # Everything is stored or will be folded again; waiting for a client that hangs helps nobody.
+            _log.warning("the orderly stop took too long; the process ends now", seconds=STOP_S)
+            sys.stderr.flush()
+            os._exit(0)
+    running.result()

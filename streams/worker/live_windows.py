@@ -1,0 +1,24 @@
+"""Windows that changed, told to whoever listens; nothing is computed when nobody does."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.report import PANE_MS
+from streams.worker.partition import Partition
+from streams.worker.subscribers import Happening, Subscribers
+from streams.worker.window_rows import rows_of
+
+_encode = msgspec.json.Encoder().encode
+
+
+def tell_windows(subscribers: Subscribers, partition: Partition) -> None:
+    """Tell about each window that changed since the last checkpoint."""
+    if not len(subscribers):
+        return
+    for service, pane in sorted(partition.pending.windows):
+        window = partition.windows[(service, pane)]
+        start_ms = pane * PANE_MS
+        rows = rows_of(window.cells, start_ms=start_ms, end_ms=start_ms + PANE_MS)
+        body = _encode({"type": "window", "service": service, "rows": rows})
+        subscribers.tell(Happening("window", service, body))

@@ -1,0 +1,181 @@
+"""One partition of ``canary.inputs`` in memory: its services, their windows, and what is still to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import structlog
+
+from schemas.inputs import Input as Record
+from schemas.report import PANE_MS
+from schemas.route import Route
+from streams.service_partition import partition_of
+from streams.worker.fold import Effect, fenced, fold, input_of, rebuild, services_in, start_service
+from streams.worker.positions import Position
+from streams.worker.restore import Restored
+from streams.worker.state import WindowAdded
+from streams.worker.windows import Window, add
+
+SERVICES_MAX = 500
+"""Services of one partition; what a producer invents beyond that is counted and not judged."""
+
+WINDOWS_KEPT_MS = 2 * 3600 * 1000
+"""How long a window can be queried, by the inputs' log time."""
+
+_log = structlog.stdlib.get_logger("serinus.worker")
+
+
+class Pending(msgspec.Struct):
+    """What the next checkpoint has to store."""
+
+    services: set[str] = set()
+    """Whose state changed in a way that should be stored soon."""
+    touched: set[str] = set()
+    """Whose state moved on with time only; stored every few seconds."""
+    windows: set[tuple[str, int]] = set()
+    expired: set[tuple[str, int]] = set()
+
+
+class Partition:
+    """One assigned partition. Everything in it is a fold of the partition's log.
+
+    Parameters
+    ----------
+    number, partitions : which one of how many.
+    writer : the writer's id in the table's keys, new at each assignment.
+    restored : what recovery found.
+    routed : per service ``(epoch, release id)`` of the newest route on the control topic.
+    caught_up_at : end offset of the partition at take-over.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        partitions: int,
+        writer: str,
+        restored: Restored,
+        routed: dict[str, tuple[int, str]],
+        caught_up_at: int,
+    ) -> None:
+        self.number, self.partitions, self.writer = number, partitions, writer
+        self.services = {name: s for name, s in restored.services.items() if name not in restored.stuck}
+        self.windows = dict(restored.windows)
+        self.stuck = dict(restored.stuck)
+        self.position = Position(restored.read_from)
+        self.pending = Pending()
+        self.stored: set[str] = set(self.services)
+        self.own_windows: set[tuple[str, int]] = set()
+        self.surplus_services = 0
+        self.fenced = False
+        self._routed, self._caught_up_at = routed, caught_up_at
+
+    @property
+    def now_ms(self) -> int:
+        """The newest log time that any service has seen; 0 before the first input."""
+        return max((s.stored.now_ms for s in self.services.values()), default=0)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was in the log at take-over is folded."""
+        return self.position.expected >= self._caught_up_at
+
+    def apply(self, record: Record, *, offset: int, log_ms: int) -> list[tuple[str, Effect]]:
+        """Fold one record into every service that it concerns.
+
+        Returns
+        -------
+        What has to be published, with the service it is for. Windows are already merged here: in memory they are
+        ahead of what is published, but a checkpoint is written only afterwards.
+        """
+        effects: list[tuple[str, Effect]] = []
+        for name in self._concerned(record, offset, log_ms):
+            effects.extend((name, effect) for effect in self._fold(name, record, offset, log_ms))
+        return effects
+
+    def fence(self) -> list[tuple[str, Effect]]:
+        """Once, after catching up: no route below those that were already published (exactness rule 16).
+
+        Returns
+        -------
+        What has to be published; nothing before that moment and after it.
+        """
+        if self.fenced or not self.caught_up:
+            return []
+        self.fenced = True
+        effects: list[tuple[str, Effect]] = []
+        for name in sorted(self.services.keys() & self._routed.keys() - self.stuck.keys()):
+            epoch, release_id = self._routed[name]
+            before = self.services[name]
+            self.services[name], found = fenced(before, epoch=epoch, release_id=release_id)
+            if self.services[name] != before:
+                self.pending.services.add(name)
+            effects.extend((name, effect) for effect in found)
+        return effects
+
+    def outdated(self, route: Route) -> bool:
+        """Whether a newer route than this one was already published by somebody else."""
+        epoch, _ = self._routed.get(route.service, (-1, ""))
+        return route.epoch < epoch
+
+    def expire(self) -> None:
+        """Drop the windows that are too old to be queried."""
+        oldest = self.oldest_pane()
+        for key in [key for key in self.windows if key[1] < oldest]:
+            del self.windows[key]
+            self.pending.windows.discard(key)
+            if key in self.own_windows:
+                self.own_windows.discard(key)
+                self.pending.expired.add(key)
+
+    def oldest_pane(self) -> int:
+        """The first pane that is kept."""
+        return (self.now_ms - WINDOWS_KEPT_MS) // PANE_MS
+
+    def panes(self, service: str, panes: range) -> Iterator[Window]:
+        """The windows of a service in ascending order of time; folded slices only."""
+        for pane in sorted(p for name, p in self.windows if name == service and p in panes):
+            yield self.windows[(service, pane)]
+
+    def _concerned(self, record: Record, offset: int, log_ms: int) -> list[str]:
+        names = services_in(record)
+        for name in sorted(names - self.services.keys() - self.stuck.keys()):
+            if partition_of(name, self.partitions) != self.number:
+                continue
+            # Services that a checkpoint brought from later in the log do not count: the bound must come out the same
+            # whenever the log is read.
+            if sum(s.stored.created < offset for s in self.services.values()) >= SERVICES_MAX:
+                self.surplus_services += 1
+                continue
+            self.services[name] = start_service(name, offset, log_ms)
+        return [name for name in self.services if name not in self.stuck]
+
+    def _fold(self, name: str, record: Record, offset: int, log_ms: int) -> tuple[Effect, ...]:
+        service = self.services[name]
+        item = input_of(record, offset=offset, log_ms=log_ms, service=name)
+        if item is None:
+            return ()
+        try:
+            if offset <= service.stored.applied:
+                self.services[name] = rebuild(service, item)
+                return ()
+            after, effects = fold(service, item)
+        except Exception as error:  # a defect of ours; it must not stop the other services
+            self.stuck[name] = f"folding input {offset} failed: {type(error).__name__}: {error}"
+            _log.critical("a service is no longer judged", service=name, offset=offset, exc_info=True)
+            return ()
+        self.services[name] = after
+        (self.pending.services if effects or name in services_in(record) else self.pending.touched).add(name)
+        for effect in effects:
+            if isinstance(effect, WindowAdded):
+                self._add(name, effect, offset)
+        return effects
+
+    def _add(self, name: str, added: WindowAdded, offset: int) -> None:
+        if added.pane < self.oldest_pane():
+            return
+        key = (name, added.pane)
+        window = self.windows.get(key) or Window(service=name, pane=added.pane, applied=-1)
+        self.windows[key] = add(window, added.cells, applied=offset)
+        self.pending.windows.add(key)
