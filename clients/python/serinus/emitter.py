@@ -237,7 +237,6 @@ class Emitter:
         """Runs in a forked child: the parent sends what was queued, the first event here starts a new thread."""
         forks.abandon(self._sender)
         self._sender = None
-        self._log = QuietLog()
         self._start_on_emit = self._started and not self._closed
         self._queue = deque()
         self._lock = threading.RLock()

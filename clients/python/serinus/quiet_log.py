@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from serinus import forks
+
 INTERVAL_S = 30.0
 _MAX_KEYS = 64
 
@@ -39,8 +41,14 @@ class QuietLog:
         self._logger = logger
         self._interval_s = interval_s
         self._monotonic_s = monotonic_s
-        self._lock = threading.RLock()
+        self.after_fork()
+        forks.watch(self)
         self._said: dict[str, tuple[float, int]] = {}
+
+    def after_fork(self) -> None:
+        """Take a new lock: another thread of the parent may hold the old one."""
+        # Reentrant: a log handler may itself do what logs.
+        self._lock = threading.RLock()
 
     def held_back(self, key: str) -> int | None:
         """Return None if a message of this key must stay silent, else how many were silenced since the last."""

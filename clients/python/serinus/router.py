@@ -248,7 +248,6 @@ class Router:
         """Runs in a forked child: the thread is gone, the first request starts a new one."""
         self._lease.after_fork()
         self._start_lock = threading.Lock()
-        self._log = QuietLog()
         if self._following is not None:
             forks.abandon(self._following)
             self._following = None

@@ -54,6 +54,8 @@ class Sender:
         self._stop = threading.Event()
         self.hurry = False
         self.sent = 0
+        self._produced = 0
+        self._settled = 0
         # Built here and not in the thread, so that a wrong property is an error of the caller.
         self._producer = self._build()
         self._thread = threading.Thread(target=self._run, name="serinus-emitter", daemon=True)
@@ -65,7 +67,8 @@ class Sender:
     @property
     def in_flight(self) -> int:
         """Number of events that librdkafka holds and the broker has not acknowledged."""
-        return len(self._producer)
+        # Not len(producer): that counts librdkafka's own errors and log lines as well.
+        return self._produced - self._settled
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread; whatever librdkafka still holds is dropped and counted."""
@@ -83,8 +86,7 @@ class Sender:
             except Exception as error:
                 self._log.warning("sender", f"sending events failed, trying again: {error!r}")
                 self._stop.wait(_RETRY_S)
-        self._producer.purge()
-        self._producer.flush(_PURGE_S)
+        self._give_up()
 
     def _work(self) -> None:
         for _ in range(_CHUNK):
@@ -98,7 +100,7 @@ class Sender:
         if self._queue:
             self._producer.poll(0)
             time.sleep(_REST_S)
-        elif self.hurry and len(self._producer):
+        elif self.hurry and self.in_flight:
             self._producer.flush(_IDLE_S)
         else:
             self._producer.poll(_IDLE_S)
@@ -119,6 +121,7 @@ class Sender:
             return False
         except KafkaException as error:
             return self._refused(error.args[0])
+        self._produced += 1
         return True
 
     def _refused(self, error: KafkaError) -> bool:
@@ -127,13 +130,21 @@ class Sender:
             return True
         # A fatal error (a lost sequence of the idempotent producer) ends this producer, not the emitter.
         self._log.warning("fatal", f"new producer after {error.name()}: {error.str()}")
-        self._producer.purge()
-        self._producer.flush(_PURGE_S)
+        self._give_up()
         self._producer = self._build()
         return False
+
+    def _give_up(self) -> None:
+        """Settle everything that librdkafka still holds."""
+        self._producer.purge()
+        self._producer.flush(_PURGE_S)
+        for _ in range(self.in_flight):
+            self._settled += 1
+            self._dropped("kafka:unsettled", "the producer ended without an answer")
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.sent += 1
         else:
             self._dropped(f"kafka:{error.name()}", error.str())
+        self._settled += 1
