@@ -1,0 +1,75 @@
+"""How many requests a canary that is as good as the baseline needs until its gates show PASS.
+
+Expectations, to plan with: one release may take half or twice as long, and most take a quarter less than the average.
+Checked against the detectors by simulation (``tests/releases/test_expected_requests.py``), within a factor of 1.5.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import rel_entr
+
+from detectors.sequential.normal_mixture import tuned_time
+from detectors.sequential.two_by_two import nearest_null
+from releases.budget import ALPHA_PASS
+from releases.gates import margin_at
+from schemas.plan import Metric, Plan
+from schemas.units import PPM
+
+ERROR_RATE_ASSUMED = 0.01
+"""The baseline's error rate, where nothing is known of it yet."""
+
+CV_ASSUMED = 1.0
+"""The coefficient of variation of a metric (sd / mean), where nothing is known: that of an exponential latency."""
+
+
+def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm: int) -> float:
+    """Requests of each canary until ``gate`` is expected to exclude what opening to a share asks for.
+
+    Rates: PASS comes when the 2×2 e-process reaches 1/α. For an equal canary its logarithm grows per block by
+    n_b KL(p, q) + n_c KL(p, q + Δ), (q, q + Δ) being the nearest point of "worse by Δ" (Turner, Ly and Grünwald 2024);
+    so n_c = ln(1/α) / (KL(p, q+Δ) + n_b/n_c · KL(p, q)).
+
+    Means: PASS comes at the information t* = K² cv² f / Δ² (:func:`detectors.sequential.normal_mixture.tuned_time`),
+    information being n_c n_b / (n_c + n_b). f is how much larger the variance is that the bound uses because it scales
+    the baseline by 1 + Δ: the larger of the sandwich's and the pooled one's.
+
+    Parameters
+    ----------
+    plan : whose margin holds.
+    weight_ppm : share of each canary while the requests come in, in (0, 1,000,000).
+    for_share_ppm : share of all canaries together that is to be opened.
+
+    Returns
+    -------
+    The number of requests, > 0, for an error rate of 1 % or a coefficient of variation of 1.
+
+    >>> from schemas.plan import EXAMPLE, parse_plan
+    >>> plan = parse_plan(EXAMPLE)
+    >>> round(canary_requests(plan, plan.gates[0], weight_ppm=10_000, for_share_ppm=500_000))
+    964
+    """
+    baseline_ppm = PPM - weight_ppm * len(plan.canaries)
+    share = weight_ppm / (weight_ppm + baseline_ppm)
+    margin = margin_at(plan, gate, for_share_ppm)
+    return _of_rate(share, margin) if gate.kind == "rate" else _of_mean(share, margin)
+
+
+def _of_rate(share: float, margin: float) -> float:
+    p, one = ERROR_RATE_ASSUMED, np.ones(1)
+    q = float(nearest_null(p * one, p * one, (1.0 - share) * one, share * one, margin * one)[0])
+    growth = _kl(p, q + margin) + (1.0 - share) / share * _kl(p, q)
+    return math.log(1.0 / ALPHA_PASS) / growth
+
+
+def _of_mean(share: float, margin: float) -> float:
+    time = float(tuned_time(np.array(margin), np.array(CV_ASSUMED), ALPHA_PASS))
+    scaled = (1.0 + margin) ** 2
+    inflation = max((1.0 - share) + share * scaled, share + (1.0 - share) * scaled)
+    return time * inflation / (1.0 - share)
+
+
+def _kl(p: float, q: float) -> float:
+    return float(rel_entr(p, q) + rel_entr(1.0 - p, 1.0 - q))

@@ -1,0 +1,224 @@
+"""A plan in words: what it asks for, what that costs in requests and time, and what is wrong with it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from releases.budget import ALPHA_PASS, gate_weights
+from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests
+from releases.gates import margin_at
+from releases.ramps.ramp import stages_of
+from releases.ramps.stage import Stage
+from releases.sentence import degradation
+from releases.wording import duration_text, names_text, share_text
+from schemas.plan import Metric, Plan
+from schemas.units import PPM
+
+REQUESTS_MANY = 100_000
+"""More canary requests than this for one decision: the margin is worth a second thought."""
+
+SILENT_GAPS = 10
+"""With fewer than this many expected requests in ``no_data.after``, chance alone makes a healthy canary look silent."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """One step as it is expected to go for a canary that is as good as the baseline.
+
+    Parameters
+    ----------
+    for_share_ppm : what comes after it: the share of all canaries together, 1,000,000 for the promotion.
+    requests : per gate, the requests of each canary that its evidence takes at this step's share.
+    lasts_ms : expected length, at least the hold; None without a request rate.
+    """
+
+    stage: Stage
+    for_share_ppm: int
+    requests: dict[str, float]
+    lasts_ms: float | None
+
+
+def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
+    """A plan in sentences, for ``serinus plan check``; warnings come last.
+
+    Parameters
+    ----------
+    plan : checked.
+    rate_per_s : requests per second of the whole service, > 0; with it expected times are told.
+
+    >>> from schemas.plan import EXAMPLE, parse_plan
+    >>> for line in explain(parse_plan(EXAMPLE), rate_per_s=50)[:2]:
+    ...     print(line)
+    chat: v2 is compared with v1. By evidence at most 1 in 20 healthy releases is rolled back (alpha 0.05).
+    error_rate: more than 0.125 points worse is rolled back (alpha 0.05); promotion takes that 0.5 points is excluded.
+    """
+    paces = paces_of(plan, rate_per_s)
+    lines = [_head(plan), *(_gate(plan, gate) for gate in plan.gates), *_observers(plan)]
+    if plan.by_segment:
+        lines.append("Half of each gate's evidence of harm looks at all requests, half at each segment by itself.")
+    lines += [_step(plan, index, pace) for index, pace in enumerate(paces)]
+    lines.append(
+        f"Expected numbers are for a canary as good as {plan.baseline}, with an error rate of "
+        f"{ERROR_RATE_ASSUMED * 100:g} % and numbers whose standard deviation is {CV_ASSUMED:g} × their mean."
+    )
+    holds_ms = sum(pace.stage.hold_ms for pace in paces)
+    total = f"Promotion after {_time(holds_ms)} at the earliest"
+    if rate_per_s is not None:
+        total += f"; expected after {_time(_total_ms(paces))} at {rate_per_s:g} requests/s"
+    lines += [f"{total}.", *_limits(plan), *_warnings(plan, paces, rate_per_s)]
+    return lines
+
+
+def paces_of(plan: Plan, rate_per_s: float | None) -> list[Pace]:
+    """Every step with its expected requests and time. Evidence adds up: what earlier steps brought is not asked again.
+
+    Promotion asks for PASS on the data since the last step as well, so nothing earlier counts there.
+    """
+    stages, paces = stages_of(plan.ramp), list[Pace]()
+    for index, stage in enumerate(stages):
+        last = index + 1 == len(stages)
+        for_share_ppm = PPM if last else min(PPM, stages[index + 1].weight_ppm * len(plan.canaries))
+        requests = {
+            gate.label: canary_requests(plan, gate, weight_ppm=stage.weight_ppm, for_share_ppm=for_share_ppm)
+            for gate in plan.gates
+        }
+        lasts_ms = None
+        if rate_per_s is not None:
+            before = [] if last else paces
+            lasts_ms = max(
+                _evidence_ms(plan, gate, before, at=stage, for_share_ppm=for_share_ppm, rate_per_s=rate_per_s)
+                for gate in plan.gates
+            )
+            lasts_ms = max(float(stage.hold_ms), lasts_ms)
+        paces.append(Pace(stage, for_share_ppm, requests, lasts_ms))
+    return paces
+
+
+def _evidence_ms(
+    plan: Plan, gate: Metric, before: list[Pace], *, at: Stage, for_share_ppm: int, rate_per_s: float
+) -> float:
+    done = sum(
+        _arriving(pace.stage, rate_per_s, pace.lasts_ms or 0.0)
+        / canary_requests(plan, gate, weight_ppm=pace.stage.weight_ppm, for_share_ppm=for_share_ppm)
+        for pace in before
+    )
+    needed = canary_requests(plan, gate, weight_ppm=at.weight_ppm, for_share_ppm=for_share_ppm)
+    return max(0.0, 1.0 - done) * needed / _arriving(at, rate_per_s, 1.0)
+
+
+def _arriving(stage: Stage, rate_per_s: float, lasts_ms: float) -> float:
+    return rate_per_s * stage.weight_ppm / PPM * lasts_ms / 1_000
+
+
+def _head(plan: Plan) -> str:
+    each = " each" if len(plan.canaries) > 1 else ""
+    verb = "are" if each else "is"
+    return (
+        f"{plan.service}: {names_text(plan.canaries)} {verb}{each} compared with {plan.baseline}. By evidence at most "
+        f"1 in {1 / plan.alpha:.3g} healthy releases is rolled back (alpha {plan.alpha:g})."
+    )
+
+
+def _gate(plan: Plan, gate: Metric) -> str:
+    alpha = plan.alpha * gate_weights(plan, gate.action)[gate.label]
+    done = "is rolled back" if gate.action == "rollback" else "holds the share"
+    worse = {"higher": "worse", "lower": "lower", "either": "higher or lower"}[gate.worse]
+    tolerated, margin = degradation(gate, gate.tolerated), degradation(gate, float(gate.margin or 0.0))
+    return (
+        f"{gate.label}: more than {tolerated} {worse} {done} (alpha {alpha:.3g}); "
+        f"promotion takes that {margin} is excluded."
+    )
+
+
+def _observers(plan: Plan) -> list[str]:
+    watched = tuple(metric.label for metric in plan.metrics if metric.role == "observe")
+    return [f"{names_text(watched)}: watched and shown, never decided by."] if watched else []
+
+
+def _step(plan: Plan, index: int, pace: Pace) -> str:
+    each = " each" if len(plan.canaries) > 1 else ""
+    count = len(stages_of(plan.ramp))
+    asked = ", ".join(
+        f"{gate.label} worse by {degradation(gate, margin_at(plan, gate, pace.for_share_ppm))} "
+        f"(about {pace.requests[gate.label]:,.0f} canary requests)"
+        for gate in plan.gates
+    )
+    then = "promotion" if pace.for_share_ppm == PPM and index + 1 == count else f"step {index + 2}"
+    line = (
+        f"Step {index + 1} of {count}: {share_text(pace.stage.weight_ppm)}{each}, held for "
+        f"{_time(pace.stage.hold_ms)}; then {then} when excluded: {asked}."
+    )
+    return f"{line} Expected to last {_time(pace.lasts_ms)}." if pace.lasts_ms is not None else line
+
+
+def _limits(plan: Plan) -> list[str]:
+    limits = plan.limits
+    silent, undecided = limits.no_data, limits.inconclusive
+    done = {"hold": "holds the share", "rollback": "rolls back"}
+    return [
+        "Rolled back at once: harm shown by a gate that rolls back, in every step and while paused.",
+        f"No data for {_time(silent.after)} {done[silent.action]}; for {_time(limits.no_data_rollback)} rolls back.",
+        f"No PASS for {_time(undecided.after)} after a step's hold {done[undecided.action]}.",
+        f"Not promoted within {_time(limits.max_duration)}: rolled back.",
+    ]
+
+
+def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[str]:
+    limits, stages = plan.limits, [pace.stage for pace in paces]
+    found: list[str] = []
+    holds_ms = sum(stage.hold_ms for stage in stages)
+    if holds_ms >= limits.max_duration:
+        limit = _time(limits.max_duration)
+        found.append(f"the holds alone take {_time(holds_ms)} and max_duration is {limit}: this is never promoted")
+    if any(gate.name == "latency_ms" for gate in plan.gates):
+        found.append(
+            "a gate on the mean of latency_ms does not exclude rare large outliers: 1 % of requests eleven times as "
+            "slow raise the mean by 10 % only; watch the p99 in the windows as well"
+        )
+    if plan.advance == "strict" and stages[0].weight_ppm < 50_000:
+        needed = max(max(pace.requests.values()) for pace in paces)
+        found.append(
+            f"strict asks for the full margin at every step: {needed:,.0f} canary requests already at "
+            f"{share_text(stages[0].weight_ppm)}; population never risks more and opens small shares sooner"
+        )
+    for label, needed in paces[-1].requests.items():
+        if needed > REQUESTS_MANY:
+            found.append(f"{label}: its margin takes about {needed:,.0f} canary requests to promote; is it needed?")
+    found += _warnings_of_rate(plan, paces, rate_per_s) if rate_per_s is not None else []
+    found += _warnings_of_alpha(plan)
+    return [f"Warning: {line}." for line in found]
+
+
+def _warnings_of_rate(plan: Plan, paces: list[Pace], rate_per_s: float) -> list[str]:
+    limits, found = plan.limits, list[str]()
+    holds_ms = sum(pace.stage.hold_ms for pace in paces)
+    total_ms = _total_ms(paces)
+    if total_ms >= limits.max_duration > holds_ms:
+        limit = _time(limits.max_duration)
+        found.append(f"expected after {_time(total_ms)}, and max_duration {limit} rolls back what is not promoted")
+    seen = _arriving(paces[0].stage, rate_per_s, limits.no_data.after)
+    if seen < SILENT_GAPS:
+        found.append(
+            f"at {share_text(paces[0].stage.weight_ppm)} of {rate_per_s:g}/s only {seen:.2g} requests come in "
+            f"{_time(limits.no_data.after)}: a healthy canary will look silent; start higher or raise no_data.after"
+        )
+    for index, pace in enumerate(paces):
+        if (pace.lasts_ms or 0.0) - pace.stage.hold_ms >= limits.inconclusive.after:
+            waited, limit = _time(pace.lasts_ms), _time(limits.inconclusive.after)
+            found.append(f"step {index + 1} is expected to last {waited}, and inconclusive.after is {limit}")
+    return found
+
+
+def _warnings_of_alpha(plan: Plan) -> list[str]:
+    if plan.alpha <= ALPHA_PASS * 2:
+        return []
+    return [f"alpha {plan.alpha:g} rolls back up to 1 in {1 / plan.alpha:.2g} healthy releases"]
+
+
+def _total_ms(paces: list[Pace]) -> float:
+    return sum(pace.lasts_ms or 0.0 for pace in paces)
+
+
+def _time(duration_ms: float | None) -> str:
+    """Rounded up to whole seconds from one second on: nobody plans with milliseconds."""
+    whole_ms = round(duration_ms or 0.0)
+    return duration_text(whole_ms if whole_ms < 1_000 else -(-whole_ms // 1_000) * 1_000)
