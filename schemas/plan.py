@@ -100,21 +100,21 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NoData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do when the canary is silent."""
+    """What to do when the canary or the baseline is silent, or a gate has nothing to compare, for ``after``."""
 
     after: Duration = msgspec.field(default_factory=lambda: Duration(120_000))
     action: Literal["hold", "rollback"] = "hold"
 
 
 class Inconclusive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do when the evidence does not decide."""
+    """What to do when the evidence does not decide: no PASS for ``after``, counted from the end of a step's hold."""
 
     after: Duration = msgspec.field(default_factory=lambda: Duration(3_600_000))
     action: Literal["hold", "rollback"] = "hold"
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a release may go on."""
+    """How long a release may go on. What is not promoted after ``max_duration`` is rolled back, paused or not."""
 
     max_duration: Duration = msgspec.field(default_factory=lambda: Duration(4 * 3_600_000))
     no_data: NoData = msgspec.field(default_factory=NoData)

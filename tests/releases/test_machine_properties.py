@@ -14,7 +14,7 @@ from releases.ramps.ramp import stages_of
 from releases.release_state import ReleaseState, decode_state, encode_state, next_share_ppm
 from releases.routing import UNOBSERVED_AFTER_MS
 from schemas.command import Command, Verb
-from schemas.decision import Action, Decision, State
+from schemas.decision import Action, Decision, State, decode_record, encode_record
 from schemas.evidence import Verdict
 from schemas.plan import Plan
 from schemas.units import PPM
@@ -86,6 +86,7 @@ class AnySequence(RuleBasedStateMachine):
         assert min(decision.weights_ppm.values()) > 0
         assert decision.reason.endswith((".", "!", "?"))
         assert decision.actor
+        assert decode_record(encode_record(decision)) == decision
         served = self.served.setdefault(decision.release_id, {})
         raised = [v for v, w in decision.weights_ppm.items() if v != self.plan.baseline and w > served.get(v, 0)]
         if raised:
