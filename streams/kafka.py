@@ -21,6 +21,7 @@ RECORD_BYTES_MAX = 10_000_000
 Client = TypeVar("Client")
 
 PROBE_TIMEOUT_S = 2.0
+REQUIRE_TIMEOUT_S = 5.0
 REPEAT_S = 5.0
 LOG_EVERY_S = 30.0
 
@@ -123,9 +124,9 @@ def admin(settings: Settings, client_id: str = "serinus-admin") -> AdminClient:
     return _built(AdminClient, client_properties(settings, client_id))
 
 
-def require_broker(settings: Settings, timeout_s: float = 5.0) -> None:
-    """For commands that people wait for: raises UnreachableError unless the broker answers in time, without a log."""
-    wait_for_broker(settings, threading.Event(), timeout_s, quiet=True)
+def require_broker(settings: Settings) -> None:
+    """For commands that people wait for: raises UnreachableError unless the broker answers soon, without a log."""
+    wait_for_broker(settings, threading.Event(), REQUIRE_TIMEOUT_S, quiet=True)
 
 
 def wait_for_broker(

@@ -12,6 +12,7 @@ from streams.kafka import UnreachableError, consumer
 from streams.settings import Settings
 
 TIMEOUT_S = 15.0
+RETRY_S = 0.2
 
 
 class Reader:
@@ -27,7 +28,13 @@ class Reader:
         self._where = f"{topic} at {settings.brokers}"
         self._behind = set(starts)
         self._consumer = consumer(
-            settings, "serinus-reader", settings.group("reader"), enable_partition_eof=True, queued_min_messages=1000
+            settings,
+            "serinus-reader",
+            settings.group("reader"),
+            enable_partition_eof=True,
+            queued_min_messages=1000,
+            # The end of a partition is told only after this wait.
+            fetch_wait_max_ms=100,
         )
         self._consumer.assign([TopicPartition(topic, number, offset) for number, offset in starts.items()])
 
@@ -66,23 +73,33 @@ def bounds(settings: Settings, topic: str, timeout_s: float = TIMEOUT_S) -> dict
 
     Raises
     ------
-    UnreachableError : the broker does not answer, or has no such topic.
+    UnreachableError : the broker does not answer in time, or has no such topic.
     """
-    client: Consumer = consumer(settings, "serinus-reader", settings.group("reader"))
+    client = consumer(settings, "serinus-reader", settings.group("reader"))
+    deadline = time.monotonic() + timeout_s
     try:
-        found = client.list_topics(topic, timeout=timeout_s).topics[topic]
-        if found.error is not None or not found.partitions:
-            raise UnreachableError(
-                f"Kafka at {settings.brokers} has no topic {topic}; `serinus topics create` makes it"
-            )
-        return {
-            number: client.get_watermark_offsets(TopicPartition(topic, number), timeout=timeout_s)
-            for number in found.partitions
-        }
-    except KafkaException as error:
-        raise UnreachableError(f"{topic} at {settings.brokers}: {error.args[0].str()}") from error
+        while True:
+            try:
+                return _bounds(client, settings, topic, timeout_s)
+            except KafkaException as error:
+                # A topic made a moment ago, or one whose leader is moving, answers so for a while.
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    raise UnreachableError(f"{topic} at {settings.brokers}: {error.args[0].str()}") from error
+            time.sleep(RETRY_S)
     finally:
         client.close()
+
+
+def _bounds(client: Consumer, settings: Settings, topic: str, timeout_s: float) -> dict[int, tuple[int, int]]:
+    found = client.list_topics(topic, timeout=timeout_s).topics[topic]
+    if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise KafkaException(found.error)
+    if found.error is not None or not found.partitions:
+        raise UnreachableError(f"Kafka at {settings.brokers} has no topic {topic}; `serinus topics create` makes it")
+    return {
+        number: client.get_watermark_offsets(TopicPartition(topic, number), timeout=timeout_s)
+        for number in found.partitions
+    }
 
 
 def read_to_end(settings: Settings, topic: str, timeout_s: float = TIMEOUT_S) -> list[Message]:

@@ -17,6 +17,8 @@ from streams.settings import MOCK_PARTITIONS, Settings
 PREFIX = "SERINUS_"
 CONFIG_VARIABLE = "SERINUS_CONFIG"
 KAFKA_PREFIX = "SERINUS_KAFKA_"
+TEST_PREFIX = "SERINUS_TEST_"
+"""Variables of the test suite, which runs the pipeline in its own environment."""
 
 SESSION_TIMEOUT_MS_MIN, SESSION_TIMEOUT_MS_MAX = 1_000, 1_800_000
 
@@ -142,7 +144,7 @@ def _from_variables(environ: Mapping[str, str]) -> tuple[dict[str, object], dict
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or _is_service_link(variable, environ[variable]):
             continue
-        if variable == CONFIG_VARIABLE or variable.startswith(KAFKA_PREFIX):
+        if variable == CONFIG_VARIABLE or variable.startswith((KAFKA_PREFIX, TEST_PREFIX)):
             continue
         field = fields.get(variable)
         if field is None:

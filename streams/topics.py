@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.units import Duration
@@ -117,7 +119,25 @@ def create(settings: Settings) -> list[tuple[str, bool]]:
                 raise UnreachableError(
                     f"Kafka at {settings.brokers} refused to create {name}: {error.args[0].str()}"
                 ) from error
+    _wait_until_led(client, settings, created)
     return [(topic.name, topic.name in created) for topic in wanted]
+
+
+def _wait_until_led(client: AdminClient, settings: Settings, names: set[str]) -> None:
+    """The broker acknowledges a topic before it tells everybody, and before each partition has a leader."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while names - _led(client, settings):
+        if time.monotonic() > deadline:
+            raise UnreachableError(f"Kafka at {settings.brokers}: no leader yet for {', '.join(sorted(names))}")
+        time.sleep(0.05)
+
+
+def _led(client: AdminClient, settings: Settings) -> set[str]:
+    return {
+        name
+        for name, topic in _topics(client, settings).items()
+        if topic.partitions and all(partition.leader >= 0 for partition in topic.partitions.values())
+    }
 
 
 def check(settings: Settings) -> list[str]:
@@ -163,12 +183,16 @@ def differences(topic: Topic, found: dict[str, str]) -> list[str]:
     return findings
 
 
-def _partitions(client: AdminClient, settings: Settings) -> dict[str, int]:
+def _topics(client: AdminClient, settings: Settings) -> dict[str, TopicMetadata]:
     try:
         found = client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
         raise UnreachableError(f"Kafka at {settings.brokers} is not reachable ({error.args[0].str()})") from error
-    return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
+    return {name: topic for name, topic in found.items() if topic.error is None}
+
+
+def _partitions(client: AdminClient, settings: Settings) -> dict[str, int]:
+    return {name: len(topic.partitions) for name, topic in _topics(client, settings).items()}
 
 
 def _configs(client: AdminClient, settings: Settings, wanted: list[Topic]) -> dict[str, dict[str, str]]:

@@ -1,0 +1,36 @@
+"""The command `serinus`: the table of its commands. Each is imported only when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streams.cli.table import CommandTable, Entry
+
+TABLE = {
+    "up": Entry("streams.cli.up:up", "Run the whole pipeline on this machine."),
+    "worker": Entry("streams.cli.worker:worker", "Run the worker: reports in, decisions and routes out."),
+    "topics": Entry("streams.cli.topics:topics", "Create and check the topics."),
+    "plan": Entry("streams.cli.plan:plan", "Check and explain release plans."),
+    "release": Entry("streams.cli.release:release", "Start, watch and steer releases."),
+    "config": Entry("streams.cli.config:config", "Show the settings in force and where each comes from."),
+    "schemas": Entry("streams.cli.schemas:schemas", "Write or check the JSON Schemas and the AsyncAPI document."),
+    "version": Entry("streams.cli.version:version", "Show the version."),
+}
+
+
+@click.group(cls=CommandTable, table=TABLE, name="serinus", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with settings; also SERINUS_CONFIG.")
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Canary releases of AI services, judged from the stream of their requests.
+
+    Exit codes: 0 done, 1 the answer is "no", 2 wrong input, 3 a dependency is unreachable.
+    """
+    context.obj = config
+
+
+def main() -> None:
+    """The entry point of the command `serinus`."""
+    cli.main(prog_name="serinus")
