@@ -49,14 +49,16 @@ def route_of(release: Release, *, now_ms: int) -> Route:
     """The route that the release stands for, issued now.
 
     The fallback is the baseline until the release has promoted another version: a router whose lease runs out later
-    must not bring back what was replaced.
+    must not bring back what was replaced. Versions without traffic are named with 0: the splitter gives every canary
+    its home by the names that it sees in a route, so a name that came later would move users of the others.
     """
+    named = (release.plan.baseline, *release.plan.canaries)
     return Route(
         service=release.plan.service,
         release_id=release.id,
         epoch=release.epoch,
         state=release.state,
-        weights_ppm=release.weights_ppm,
+        weights_ppm={version: release.weights_ppm.get(version, 0) for version in named},
         fallback=release.promoted or release.plan.baseline,
         salt=release.salt,
         issued_at_ms=now_ms,

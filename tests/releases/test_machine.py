@@ -43,7 +43,7 @@ def test_passes_through_every_stage_to_promotion() -> None:
         "Promoted v2 from 25 % to 100 %: error_rate says PASS.",
     ]
     assert story.release.state is State.PROMOTED
-    assert story.routes[-1].weights_ppm == {"v2": 1_000_000}
+    assert story.routes[-1].weights_ppm == {"v1": 0, "v2": 1_000_000}
     assert story.routes[-1].fallback == "v2"
     assert next_share_ppm(story.state) is None
 
@@ -98,7 +98,7 @@ def test_fail_rolls_back_at_once(state: State) -> None:
     assert story.last.action is Action.ROLLBACK
     assert story.last.actor == "serinus"
     assert story.last.reason == "Rolled back v2 from 1 %: error_rate 4.9 % (v2) vs 1.0 % (v1)."
-    assert story.routes[-1].weights_ppm == {"v1": 1_000_000}
+    assert story.routes[-1].weights_ppm == {"v1": 1_000_000, "v2": 0}
     story.keep(Verdict.PASS, 20 * MINUTE_MS)
     assert story.decisions[-1].action is Action.ROLLBACK
 
@@ -233,14 +233,14 @@ def test_a_canary_never_runs_unobserved() -> None:
     for _ in range(20 * 60):
         story.wait(SECOND_MS)
         story.tick()
-    risky = [r for r in story.routes if "v2" in r.weights_ppm]
+    risky = [r for r in story.routes if r.weights_ppm["v2"]]
     assert max(r.issued_at_ms for r in risky) <= last_ms + UNOBSERVED_AFTER_MS
     assert max(r.issued_at_ms + r.lease_ms for r in risky) <= last_ms + LEASE_MS * 3 // 2
     assert [d.action for d in story.decisions] == [Action.START, Action.HOLD, Action.ROLLBACK]
     hold = "Holding v2 at 1 %: no report of any version for 2m; rolled back if that lasts for 15m."
     lapsed = "Not sent to the routers, which fall back to v1: no report for 2m."
     assert story.decisions[1].reason == f"{hold} {lapsed}"
-    assert story.routes[-1].weights_ppm == {"v1": 1_000_000}
+    assert story.routes[-1].weights_ppm == {"v1": 1_000_000, "v2": 0}
 
 
 def test_an_observed_silence_keeps_its_lease() -> None:
@@ -462,7 +462,7 @@ def test_fenced_by_a_newer_epoch_of_the_same_release() -> None:
     story.put(Fenced(epoch=9, release_id=story.release.id))
     assert (story.last.epoch, story.last.state) == (10, State.ROLLED_BACK)
     assert story.last.reason.startswith("Rolled back v2 from 1 %: the control topic carries epoch 9 of chat-2025")
-    assert story.routes[-1].weights_ppm == {"v1": 1_000_000}
+    assert story.routes[-1].weights_ppm == {"v1": 1_000_000, "v2": 0}
 
 
 def test_fenced_by_another_release() -> None:

@@ -119,11 +119,13 @@ class AnySequence(RuleBasedStateMachine):
     def check_route(self, effect: Publish, before: ReleaseState) -> None:
         route = effect.route
         assert self.state.release is not None
-        assert (route.epoch, route.weights_ppm) == (self.state.release.epoch, self.state.release.weights_ppm)
+        shares = {version: weight for version, weight in route.weights_ppm.items() if weight}
+        assert (route.epoch, shares) == (self.state.release.epoch, self.state.release.weights_ppm)
+        assert route.weights_ppm.keys() == {self.plan.baseline, *self.plan.canaries}
         assert route.epoch == self.state.epoch, "a route below a known epoch"
         if before.release is not None and before.release.epoch == route.epoch:
             assert route.issued_at_ms > before.release.published_ms
-        canaries = {v for v in route.weights_ppm if v != self.plan.baseline}
+        canaries = {v for v in shares if v != self.plan.baseline}
         if canaries and not route.state.final:
             assert route.issued_at_ms - self.judged_ms <= UNOBSERVED_AFTER_MS, "a canary runs unobserved"
 
