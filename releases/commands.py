@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 from typing import assert_never
 
 import msgspec
 
 from releases.machine_io import Refuse
 from releases.ramps.ramp import stages_of
+from releases.release_id import release_id, salt_of
 from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState
 from releases.routing import weights_of
 from releases.transitions import Move, Outcome, aborted, promoted, resumed, rolled_back, settle
@@ -67,15 +66,13 @@ def _start(state: ReleaseState, command: Command) -> Move | str:
 
 
 def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
-    """A release at its first stage. Its id names service, time and number; its salt follows from the id."""
-    second = datetime.datetime.fromtimestamp(now_ms // 1000, tz=datetime.UTC)
-    release_id = f"{plan.service}-{second:%Y-%m-%dT%H:%M:%SZ}-{number}"
+    """A release at its first stage."""
+    name = release_id(plan.service, started_ms=now_ms, number=number)
     first = stages_of(plan.ramp)[0]
     return Release(
-        id=release_id,
+        id=name,
         plan=plan,
-        # Units are dealt anew in each release, so that the same ones are not always the first to meet what is new.
-        salt=hashlib.blake2b(release_id.encode(), digest_size=8).hexdigest(),
+        salt=salt_of(name),
         state=State.RAMPING,
         epoch=0,
         weights_ppm=weights_of(plan, dict.fromkeys(plan.canaries, first.weight_ppm)),
