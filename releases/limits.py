@@ -85,7 +85,7 @@ def longest_silence(release: Release, *, now_ms: int) -> Silence | None:
 def _too_long(release: Release) -> str:
     said = release.assessment
     limit = duration_text(release.plan.limits.max_duration)
-    return f"not shown to be good within max_duration {limit}; at last {said.verdict.value}: {said.reason}"
+    return f"not promoted within max_duration {limit}; at last {said.verdict.value}: {said.reason}"
 
 
 def _inconclusive(release: Release, *, now_ms: int) -> Breach | None:

@@ -208,7 +208,7 @@ def test_max_duration_rolls_back(paused: bool) -> None:
     if paused:
         story.command(Verb.PAUSE)
     story.keep(Verdict.INCONCLUSIVE, 20 * MINUTE_MS)
-    wanted = "not shown to be good within max_duration 20m; at last INCONCLUSIVE: error_rate says INCONCLUSIVE."
+    wanted = "not promoted within max_duration 20m; at last INCONCLUSIVE: error_rate says INCONCLUSIVE."
     assert story.last.reason == f"Rolled back v2 from 1 %: {wanted}"
     assert story.last.at_ms == START_MS + 20 * MINUTE_MS
 

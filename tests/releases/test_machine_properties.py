@@ -20,7 +20,7 @@ from schemas.plan import Plan
 from schemas.units import PPM
 from tests.releases.story import PLAN, START_MS, TWO_CANARIES, plan_of
 
-LIMITS = "limits: {max_duration: 1h, inconclusive: {after: 10m, action: %s}, no_data: {after: 6m, action: %s}}\n"
+LIMITS = "limits: {max_duration: 1h, inconclusive: {after: 3m, action: %s}, no_data: {after: 6m, action: %s}}\n"
 PLANS = [
     plan_of(text, LIMITS % (inconclusive, no_data))
     for text in (PLAN, TWO_CANARIES)
