@@ -28,6 +28,9 @@ metrics: [{name: error_rate, margin: 0.5%}]
 
 TWO_CANARIES = PLAN.replace("[v2]", "[v2, v3]")
 
+SILENT: dict[str, Any] = {"canary_requests": {"v2": 0}}
+"""For `judge`: nothing from the canary."""
+
 
 def plan_of(text: str = PLAN, extra: str = "") -> Plan:
     return parse_plan(text + extra, file="plan.yaml")
