@@ -70,6 +70,8 @@ class FaustWorker:
         inputs, worker = self._inputs, self
 
         class SeekingConsumer(Consumer):
+            logger = Consumer.logger
+
             async def perform_seek(self) -> None:
                 await super().perform_seek()
                 assigned = self.assignment()

@@ -109,7 +109,7 @@ class Partition:
             epoch, release_id = self._routed[name]
             before = self.services[name]
             self.services[name], found = fenced(before, epoch=epoch, release_id=release_id)
-            if self.services[name] != before:
+            if self.services[name].stored.release != before.stored.release:
                 self.pending.services.add(name)
             effects.extend((name, effect) for effect in found)
         return effects
