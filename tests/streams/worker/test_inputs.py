@@ -11,6 +11,8 @@ from schemas.inputs import Forwarded, Tick, encode_input
 from schemas.report import SLICE_MS
 from streams.topics import EVENTS_DEAD
 from streams.worker.faust_app import Arrived
+from streams.worker.fold import Effect, fold
+from streams.worker.state import Input, Service
 from tests.streams.worker.inputs_log import START_MS, Log, cell, random_log, report, start_command
 from tests.streams.worker.lifetimes import Lifetime, decisions, routes
 from tests.streams.worker.memory_broker import Ended, MemoryBroker
@@ -107,23 +109,17 @@ def test_the_decision_and_its_route_are_sent_before_anything_is_stored() -> None
 
 def test_a_defect_in_one_service_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service whose fold raises is stuck, is said to be so, is not stored, and the others are judged on."""
-    from streams.worker import partition as module
 
-    whole = module.fold
-
-    def broken(service, item):  # type: ignore[no-untyped-def]  # stands in for a defect
+    def broken(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
         if service.stored.service == "chat" and item.offset == 1:
             raise ZeroDivisionError("defect")
-        return whole(service, item)
+        return fold(service, item)
 
-    monkeypatch.setattr(module, "fold", broken)
-    log: Log = [
-        (
-            report(source=0, slice_no=SLICE + i, through=i, cells=[cell(name, "v1", ts_ms=START_MS, n=1, errors=0)]),
-            START_MS + i,
-        )
-        for i, name in enumerate(["chat", "code", "code", "chat"])
-    ]
+    monkeypatch.setattr("streams.worker.partition.fold", broken)
+    log: Log = []
+    for i, name in enumerate(["chat", "code", "code", "chat"]):
+        cells = [cell(name, "v1", ts_ms=START_MS, n=1, errors=0)]
+        log.append((report(source=0, slice_no=SLICE + i, through=i, cells=cells), START_MS + i))
     worker = Lifetime(MemoryBroker(), log)
     worker.read()
     asyncio.run(worker.agent.close())
