@@ -38,10 +38,10 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
     >>> float(nearest_null(0.01 * one, 0.03 * one, 50 * one, 50 * one, 0 * one)[0])
     0.02
     """
-    share = n_c / (n_b + n_c)
     if not gap.any():
-        mixed: Floats = theta_b + share * (theta_c - theta_b)
+        mixed: Floats = (n_b * theta_b + n_c * theta_c) / (n_b + n_c)
         return mixed
+    share = n_c / (n_b + n_c)
     a = -(1.0 - share) * (1.0 - 2.0 * gap + theta_b) - share * (1.0 - gap + theta_c)
     b = (1.0 - share) * (theta_b * (1.0 - 2.0 * gap) - gap * (1.0 - gap)) + share * (theta_c - gap)
     c = (1.0 - share) * theta_b * gap * (1.0 - gap)
