@@ -10,6 +10,7 @@ from streams.cli.table import CommandTable, Entry
 
 TABLE = {
     "up": Entry("streams.cli.up:up", "Run the whole pipeline on this machine."),
+    "ingest": Entry("streams.cli.ingest:ingest", "Run ingest: events in, reports out."),
     "worker": Entry("streams.cli.worker:worker", "Run the worker: reports in, decisions and routes out."),
     "topics": Entry("streams.cli.topics:topics", "Create and check the topics."),
     "plan": Entry("streams.cli.plan:plan", "Check and explain release plans."),

@@ -61,7 +61,10 @@ def start(sending: Sending, file: Path, reason: str | None) -> int:
 @click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the audit.")
 @sending_options
 def set_weight(sending: Sending, service: str, version: str, share: int, reason: str) -> int:
-    """Give a version of a service a share of the traffic, e.g. `set-weight chat v2 5%`."""
+    """Give one version a share of the traffic.
+
+    For example: serinus release set-weight chat v2 5% --reason "a closer look".
+    """
     asked = command(Verb.SET_WEIGHT, service, actor=sending.actor, reason=reason, weight=(version, share))
     return carry_out(sending, asked)
 

@@ -133,7 +133,8 @@ def carry_out(sending: Sending, asked: Command) -> int:
 def write(settings: Settings, asked: Command) -> None:
     """Append a command to ``canary.commands``; raises UnreachableError unless the broker has it."""
     failures: list[str] = []
-    client = producer(settings, "serinus-cli", message_timeout_ms=int(WRITE_TIMEOUT_S * 1000))
+    # One record with an id of its own: a repetition is harmless, and an operator needs no right to idempotent writes.
+    client = producer(settings, "serinus-cli", message_timeout_ms=int(WRITE_TIMEOUT_S * 1000), enable_idempotence=False)
     client.produce(
         settings.topic(COMMANDS),
         encode_command(asked),

@@ -22,7 +22,10 @@ from streams.settings_load import Loaded
 @settings_option
 @json_option
 def status(loaded: Loaded, service: str, as_json: bool) -> int:
-    """Show where the latest release of a service stands; exit 1 if rolled back or aborted, or if there is none."""
+    """Show where the latest release of a service stands.
+
+    Exit 1 if it was rolled back or aborted, or if there is none.
+    """
     require_broker(loaded.settings)
     found = standing(loaded.settings, service)
     latest = found.latest

@@ -29,15 +29,18 @@ POLL_S = 0.5
 @settings_option
 @json_option
 def watch(loaded: Loaded, service: str, as_json: bool) -> int:
-    """Follow the latest release of a service: exit 0 when it is promoted, 1 when it is rolled back or aborted."""
+    """Follow the latest release of a service to its end.
+
+    Exit 0 when it is promoted, 1 when it is rolled back or aborted.
+    """
     require_broker(loaded.settings)
     found = standing(loaded.settings, service)
     console = Console()
     state: State | None = None
     with ExitStack() as stack:
-        live = stack.enter_context(Live(console=console)) if console.is_terminal and not as_json else None
         if found.latest is None:
             click.echo(f"{service}: no release yet; waiting for one", err=True)
+        live = stack.enter_context(Live(console=console)) if console.is_terminal and not as_json else None
         shown: list[Decision] = []
         for decision in follow(loaded.settings, service, found):
             if shown and shown[-1].release_id != decision.release_id:
