@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import free_port
+
+DAY_MS = 24 * 3600 * 1000
 
 
 class Process:
@@ -125,6 +128,30 @@ class Worker:
         with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout_s) as response:
             body = response.read()
         return json.loads(body) if "json" in response.headers.get("Content-Type", "") else body.decode()
+
+    def post(self, path: str, body: bytes, timeout_s: float = 20.0) -> Any:
+        """The JSON of the answer to a POST; raises :class:`urllib.error.HTTPError` on a status of 400 or more."""
+        request = urllib.request.Request(f"{self.url}{path}", data=body, method="POST")
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+            return json.loads(response.read())
+
+    def rows(self, service: str) -> list[dict[str, Any]]:
+        """Everything that the windows table holds of a service, as one window two days long."""
+        now_ms = int(time.time() * 1000)
+        span = f"from_ms={now_ms - DAY_MS}&to_ms={now_ms + DAY_MS}&window_ms={2 * DAY_MS}"
+        page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s=60.0)
+        assert page["next_from_ms"] is None
+        found: list[dict[str, Any]] = page["rows"]
+        return found
+
+    def counted(self, service: str) -> int:
+        """Requests of a service in the windows table; 0 for a service that nobody has heard of."""
+        try:
+            return sum(row["n"] for row in self.rows(service))
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return 0
 
     def ready(self) -> bool:
         try:

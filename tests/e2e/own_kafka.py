@@ -1,0 +1,30 @@
+"""A Kafka of one's own, for what the shared one cannot give: a port that was silent before, or nobody else's load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import LOCAL_KAFKA
+
+
+@contextmanager
+def own_kafka(folder: Path, *, port: int = 0, heap: str = "384m") -> Iterator[str]:
+    """Start a broker, give its address, stop it and remove its data.
+
+    Parameters
+    ----------
+    folder : for its data.
+    port : 0 for any free one.
+    """
+    where = ["--port", str(port), "--data", str(folder)]
+    start = [sys.executable, str(LOCAL_KAFKA), "start", "--detach", "--heap", heap, *where]
+    done = subprocess.run(start, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        yield done.stdout.strip().splitlines()[-1].removeprefix("bootstrap.servers=")
+    finally:
+        subprocess.run([sys.executable, str(LOCAL_KAFKA), "stop", *where, "--remove"], timeout=60, check=True)
