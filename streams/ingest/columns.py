@@ -1,0 +1,254 @@
+"""Records become columns: the only file that knows the format of a record.
+
+Names turn into small codes, numbers into arrays. Grouping works on the columns alone, so another record format
+needs another way into :class:`Columns` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Final, Generic, TypeVar, cast
+
+import numpy as np
+
+from detectors.arrays import Flags, Floats, Ints
+from schemas.event import (
+    NAME_LENGTH_MAX,
+    RECORD_BYTES_MAX,
+    TS_AHEAD_MAX_MS,
+    TS_BEHIND_MAX_MS,
+    InferenceEvent,
+    decode_event,
+)
+from schemas.report import PANE_MS
+from streams.ingest.dead_letters import MAGNITUDE_MAX, Refused, refuse
+from streams.ingest.records import Records
+
+LATENCY: Final = "latency_ms"
+FEEDBACK: Final = "feedback."
+_NAMES_KEPT_MAX: Final = 16_384
+_FAR_MS: Final = 1 << 61
+
+Name = TypeVar("Name")
+Signature = tuple[str, str, str, str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Decoded events, column by column. Codes index the lists of names beside them.
+
+    Parameters
+    ----------
+    row : row of each event among its :class:`Records`, ascending.
+    series, series_names : code of (service, version, segment).
+    pane : ``ts_ms // PANE_MS``.
+    request, error : whether the event counts into ``n``, and into ``errors``.
+    metric_event, metric, value : one entry per number: index of its event, code of its name, the number. Entries of
+        one event keep their order, latency first.
+    label_event, label : one entry per label: index of its event, code of (name, value).
+    """
+
+    row: Ints
+    series: Ints
+    series_names: list[tuple[str, str, str]]
+    pane: Ints
+    request: Flags
+    error: Flags
+    metric_event: Ints
+    metric: Ints
+    value: Floats
+    metric_names: list[str]
+    label_event: Ints
+    label: Ints
+    label_names: list[tuple[str, str]]
+
+
+class _Codes(dict[Name, int], Generic[Name]):
+    """A code per distinct name, given when the name is first asked for."""
+
+    def __missing__(self, name: Name) -> int:
+        code = self[name] = len(self)
+        return code
+
+    def of(self, names: Sequence[Name]) -> Ints:
+        return np.fromiter(map(self.__getitem__, names), np.int64, len(names))
+
+
+_signature = attrgetter("service", "version", "segment", "kind", "error")
+
+
+class ColumnBuilder:
+    """Turns records into columns and sets the bad ones aside. Keeps the codes of names from batch to batch."""
+
+    def __init__(self) -> None:
+        self._forget = False
+        self._signatures: _Codes[Signature] = _Codes()
+        self._metrics: _Codes[str] = _Codes()
+        self._labels: _Codes[tuple[str, str]] = _Codes()
+
+    def build(self, records: Records) -> tuple[Columns, list[Refused]]:
+        """Decode, check and split into columns.
+
+        Returns
+        -------
+        The columns of the good records, and the refused ones by ascending row.
+        """
+        self._forget_when_many()
+        rows, events, refused = _decode(records)
+        columns = self._columns(events, rows)
+        suspects = self._suspects(events, columns, records.log_ms)
+        if suspects.size:
+            found = _judge(suspects, rows, records)
+            if found:
+                self._forget = True
+                refused += found
+                bad = {one.row for one in found}
+                keep = [index for index, row in enumerate(rows.tolist()) if row not in bad]
+                rows = rows[keep]
+                columns = self._columns([events[index] for index in keep], rows)
+        refused.sort(key=lambda one: one.row)
+        return columns, refused
+
+    def _forget_when_many(self) -> None:
+        """Codes mean nothing beyond their batch, so a flood of names, or very long ones, may be dropped between two."""
+        for codes in (self._signatures, self._metrics, self._labels):
+            if self._forget or len(codes) > _NAMES_KEPT_MAX:
+                codes.clear()
+        self._forget = False
+
+    def _columns(self, events: list[InferenceEvent], rows: Ints) -> Columns:
+        signature = self._signatures.of(list(map(_signature, events)))
+        series_names: _Codes[tuple[str, str, str]] = _Codes()
+        known = list(self._signatures)
+        series_of = series_names.of([name[:3] for name in known])
+        request_of = np.array([name[3] == "request" for name in known], dtype=bool)
+        error_of = np.array([name[4] for name in known], dtype=bool)
+        request = request_of[signature]
+        metric_event, metric, value = self._numbers(events, request)
+        label_event, label = self._categories(events, request)
+        return Columns(
+            row=rows,
+            series=series_of[signature],
+            series_names=list(series_names),
+            pane=_times(events) // PANE_MS,
+            request=request,
+            error=error_of[signature] & request,
+            metric_event=metric_event,
+            metric=metric,
+            value=value,
+            metric_names=[
+                LATENCY,
+                FEEDBACK + LATENCY,
+                *(prefix + name for name in self._metrics for prefix in ("values.", FEEDBACK)),
+            ],
+            label_event=label_event,
+            label=label,
+            label_names=[(prefix + name, value) for name, value in self._labels for prefix in ("", FEEDBACK)],
+        )
+
+    def _numbers(self, events: list[InferenceEvent], request: Flags) -> tuple[Ints, Ints, Floats]:
+        """Latencies, then values, as one list of numbers: one grouping serves every metric."""
+        latency_ms = np.array([event.latency_ms for event in events], dtype=np.float64)
+        timed = np.flatnonzero(~np.isnan(latency_ms))
+        maps = [event.values for event in events]
+        holders, event_of = _holders(maps)
+        codes = self._metrics
+        named = np.fromiter(map(codes.__getitem__, chain.from_iterable(holders)), np.int64, event_of.size)
+        numbers = np.fromiter(chain.from_iterable(map(dict.values, holders)), np.float64, event_of.size)
+        at = np.concatenate((timed, event_of))
+        metric = 2 * np.concatenate((np.zeros(timed.size, dtype=np.int64), named + 1)) + ~request[at]
+        return at, metric, np.concatenate((latency_ms[timed], numbers))
+
+    def _categories(self, events: list[InferenceEvent], request: Flags) -> tuple[Ints, Ints]:
+        holders, event_of = _holders([event.labels for event in events])
+        pairs = chain.from_iterable(map(dict.items, holders))
+        codes = np.fromiter(map(self._labels.__getitem__, pairs), np.int64, event_of.size)
+        return event_of, 2 * codes + ~request[event_of]
+
+    def _suspects(self, events: list[InferenceEvent], columns: Columns, log_ms: Ints) -> Ints:
+        """Indexes of the events that may be faulty: at least all that are. Checked in bulk, names once each."""
+        bad = np.zeros(len(events), dtype=bool)
+        bad_signature = np.array([_bad_signature(name) for name in self._signatures], dtype=bool)
+        if bad_signature.any():
+            bad |= bad_signature[self._signatures.of(list(map(_signature, events)))]
+        ahead = _times(events) - log_ms[columns.row]
+        bad |= (ahead > TS_AHEAD_MAX_MS) | (ahead < -TS_BEHIND_MAX_MS)
+        bad_metric = np.array([False, *(_bad_name(name) for name in self._metrics)], dtype=bool)
+        odd = ~(np.abs(columns.value) <= MAGNITUDE_MAX) | bad_metric[columns.metric // 2]
+        odd |= (columns.metric < 2) & (columns.value < 0)
+        bad[columns.metric_event[odd]] = True
+        bad_label = np.array(
+            [_bad_name(name) or len(value) > NAME_LENGTH_MAX for name, value in self._labels], dtype=bool
+        )
+        if bad_label.any():
+            bad[columns.label_event[bad_label[columns.label // 2]]] = True
+        return np.flatnonzero(bad)
+
+
+def _decode(records: Records) -> tuple[Ints, list[InferenceEvent], list[Refused]]:
+    """Decode in one sweep of C code; only a bad record comes back to Python."""
+    raw = records.raw
+    log_ms = records.log_ms
+    refused = [
+        one
+        for row in np.flatnonzero(np.fromiter(map(_size, raw), np.int64, len(raw)) > RECORD_BYTES_MAX).tolist()
+        if (one := refuse(row, raw[row], int(log_ms[row])))
+    ]
+    skipped = {one.row for one in refused}
+    todo = [row for row in range(len(raw)) if row not in skipped] if skipped else range(len(raw))
+    rows = list(todo)
+    events: list[InferenceEvent] = []
+    bad: set[int] = set()
+    pending = iter(raw if not skipped else [raw[row] for row in rows])
+    while True:
+        try:
+            # extend() keeps what it has when an item raises, and the iterator goes on behind that item.
+            events.extend(map(_decode_one, pending))
+            break
+        except Exception:  # whatever a decoder raises on foreign bytes is the record's fault, never ours
+            row = rows[len(events) + len(bad)]
+            bad.add(row)
+            if one := refuse(row, raw[row], int(log_ms[row])):
+                refused.append(one)
+    kept = [row for row in rows if row not in bad] if bad else rows
+    return np.array(kept, dtype=np.int64), events, refused
+
+
+_decode_one = cast("Callable[[bytes | None], InferenceEvent]", decode_event)
+"""A tombstone raises TypeError and is then judged like every other bad record."""
+
+
+def _times(events: list[InferenceEvent]) -> Ints:
+    times = [event.ts_ms for event in events]
+    try:
+        return np.array(times, dtype=np.int64)
+    except OverflowError:
+        # Such a time is refused anyway; clamped, it stays far outside the allowed range.
+        return np.array([max(-_FAR_MS, min(_FAR_MS, one)) for one in times], dtype=np.int64)
+
+
+def _bad_name(name: str) -> bool:
+    return not name or len(name) > NAME_LENGTH_MAX
+
+
+def _bad_signature(name: Signature) -> bool:
+    return _bad_name(name[0]) or _bad_name(name[1]) or len(name[2]) > NAME_LENGTH_MAX
+
+
+def _size(raw: bytes | None) -> int:
+    return 0 if raw is None else len(raw)
+
+
+def _judge(suspects: Ints, rows: Ints, records: Records) -> list[Refused]:
+    judged = (refuse(row, records.raw[row], int(records.log_ms[row])) for row in rows[suspects].tolist())
+    return [one for one in judged if one is not None]
+
+
+def _holders(maps: list[dict[str, Name] | None]) -> tuple[list[dict[str, Name]], Ints]:
+    """The maps that are there, and for each of their items the index of the event that it came with."""
+    holders = [one for one in maps if one]
+    index = np.array([index for index, one in enumerate(maps) if one], dtype=np.int64)
+    return holders, np.repeat(index, np.fromiter(map(len, holders), np.int64, len(holders)))

@@ -1,0 +1,136 @@
+"""Columns become cells: one grouping of a whole batch, whatever slices, services and metrics are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+from detectors.summaries.log_histogram import bin_of
+from streams.ingest.columns import Columns
+from streams.ingest.sums import CellSums, MetricSums, SliceSums
+
+_DENSE_MIN = 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """Distinct keys, ascending; the index of the first entry of each; and for each entry the position of its key."""
+
+    keys: Ints
+    first: Ints
+    inverse: Ints
+
+    def __len__(self) -> int:
+        return self.keys.size
+
+
+def distinct(key: Ints, size: int) -> Distinct:
+    """Group a column of keys within 0..size-1.
+
+    A small range is counted in a table, in linear time; a large one is sorted.
+    """
+    if size > max(_DENSE_MIN, 4 * key.size):
+        keys, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        return Distinct(keys, first, inverse)
+    table = np.full(size, -1, dtype=np.int64)
+    # Of several writes to one place the last one stands, so writing backwards leaves the first.
+    table[key[::-1]] = np.arange(key.size - 1, -1, -1, dtype=np.int64)
+    keys = np.flatnonzero(table >= 0)
+    first = table[keys]
+    table[keys] = np.arange(keys.size, dtype=np.int64)
+    return Distinct(keys, first, table[key])
+
+
+def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) -> None:
+    """Add a batch of events to the slices that they belong to.
+
+    Parameters
+    ----------
+    columns : the events.
+    stretch_of_row : for each record of the batch, the index of its slice in ``slices``.
+    slices : the open sums of each stretch of the batch that lies in one slice.
+    """
+    if columns.row.size == 0:
+        return
+    stretch = stretch_of_row[columns.row]
+    pane = columns.pane - columns.pane.min()
+    panes = int(pane.max()) + 1
+    series = len(columns.series_names)
+    groups = distinct((stretch * series + columns.series) * panes + pane, len(slices) * series * panes)
+    n = np.bincount(groups.inverse, weights=columns.request).astype(np.int64).tolist()
+    errors = np.bincount(groups.inverse, weights=columns.error).astype(np.int64).tolist()
+    events = np.bincount(groups.inverse).tolist()
+    owners: list[tuple[SliceSums, CellSums]] = [None] * len(groups)  # type: ignore[list-item]
+    for at in np.argsort(groups.first).tolist():  # names are admitted in log order
+        event = groups.first[at]
+        sums = slices[stretch[event]]
+        names = columns.series_names[columns.series[event]]
+        cell = sums.cell_of(*names, int(columns.pane[event]), events[at])
+        cell.n += n[at]
+        cell.errors += errors[at]
+        owners[at] = (sums, cell)
+    _fold_metrics(columns, groups.inverse, owners)
+    _fold_labels(columns, groups.inverse, owners)
+
+
+def _fold_metrics(columns: Columns, group: Ints, owners: list[tuple[SliceSums, CellSums]]) -> None:
+    if columns.value.size == 0:
+        return
+    metrics = len(columns.metric_names)
+    found = distinct(group[columns.metric_event] * metrics + columns.metric, len(owners) * metrics)
+    value = columns.value
+    n = np.bincount(found.inverse)
+    # Around the first value of each group: a large common level does not eat the digits of the spread.
+    level = value[found.first]
+    offset = value - level[found.inverse]
+    shift = np.bincount(found.inverse, weights=offset) / n
+    centred = offset - shift[found.inverse]
+    m2 = np.bincount(found.inverse, weights=centred * centred)
+    low = level.copy()
+    high = level.copy()
+    np.minimum.at(low, found.inverse, value)
+    np.maximum.at(high, found.inverse, value)
+    moments = list(zip(n.tolist(), (level + shift).tolist(), m2.tolist(), low.tolist(), high.tolist(), strict=True))
+    owner_of, name_of = np.divmod(found.keys, metrics)
+    order = np.lexsort((found.first, columns.metric_event[found.first]))
+    targets: list[tuple[SliceSums, str, MetricSums]] = [None] * len(found)  # type: ignore[list-item]
+    for at in order.tolist():
+        sums, cell = owners[owner_of[at]]
+        target = sums.metric_of(cell, columns.metric_names[name_of[at]], moments[at][0])
+        target.merge(*moments[at])
+        targets[at] = (sums, cell.key[0], target)
+    _fold_bins(found.inverse, value, columns.metric_event, targets)
+
+
+def _fold_bins(group: Ints, value: Floats, event: Ints, targets: list[tuple[SliceSums, str, MetricSums]]) -> None:
+    index = bin_of(value).astype(np.int64)
+    lowest = int(index.min())
+    span = int(index.max()) - lowest + 1
+    found = distinct(group * span + (index - lowest), len(targets) * span)
+    target_of, bin_above = np.divmod(found.keys, span)
+    bins = (bin_above + lowest).tolist()
+    counts = np.bincount(found.inverse).tolist()
+    if all(len(found) <= sums.bins_left for sums, _, _ in targets):
+        edges = np.searchsorted(target_of, np.arange(len(targets) + 1)).tolist()
+        for (sums, service, target), start, end in zip(targets, edges, edges[1:], strict=False):
+            sums.add_bins(service, target, zip(bins[start:end], counts[start:end], strict=True))
+        return
+    for at in np.lexsort((found.first, event[found.first])).tolist():
+        sums, service, target = targets[target_of[at]]
+        sums.add_bins(service, target, ((bins[at], counts[at]),))
+
+
+def _fold_labels(columns: Columns, group: Ints, owners: list[tuple[SliceSums, CellSums]]) -> None:
+    if columns.label.size == 0:
+        return
+    labels = len(columns.label_names)
+    found = distinct(group[columns.label_event] * labels + columns.label, len(owners) * labels)
+    counts = np.bincount(found.inverse).tolist()
+    owner_of, name_of = np.divmod(found.keys, labels)
+    for at in np.argsort(found.first).tolist():
+        sums, cell = owners[owner_of[at]]
+        name, value = columns.label_names[name_of[at]]
+        sums.add_label(cell, name, value, counts[at])

@@ -1,0 +1,50 @@
+"""Raw records of a source topic, as columns: what every record says before it is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.arrays import Ints
+
+
+def _no_key(_row: int) -> bytes | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records in the order in which they were read; within one source partition that is log order.
+
+    Parameters
+    ----------
+    raw : the values; None is a tombstone.
+    source : int64, source partition of each record.
+    offset : int64, offset of each record, ascending within a source partition.
+    log_ms : int64, Unix ms, log-append time of each record.
+    key_of : the key of the record in a row, asked for dead letters only.
+    """
+
+    raw: Sequence[bytes | None]
+    source: Ints
+    offset: Ints
+    log_ms: Ints
+    key_of: Callable[[int], bytes | None] = _no_key
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @classmethod
+    def of(
+        cls, raw: Sequence[bytes | None], log_ms: Sequence[int], *, source: int = 0, first_offset: int = 0
+    ) -> Records:
+        """Records of one source partition with consecutive offsets, for replay and tests."""
+        rows = len(raw)
+        return cls(
+            raw=raw,
+            source=np.full(rows, source, dtype=np.int64),
+            offset=np.arange(first_offset, first_offset + rows, dtype=np.int64),
+            log_ms=np.asarray(log_ms, dtype=np.int64),
+        )

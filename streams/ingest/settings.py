@@ -1,0 +1,40 @@
+"""What ingest has to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """Settings of one ingest process.
+
+    Parameters
+    ----------
+    kafka : librdkafka properties for every client, ``bootstrap.servers`` and security among them.
+    events_topic, dead_topic, inputs_topic : names, prefix included.
+    group_id : consumer group; its members share the source partitions.
+    input_partitions : partition count of ``canary.inputs``, as the broker's metadata says.
+    flush_ms : how often the open slices are reported.
+    batch_size : records taken at once, at most.
+    http_port : where ``/metrics`` is served; None = nowhere.
+    embedded : the broker is librdkafka's mock cluster, which knows neither LogAppendTime nor topic ids.
+    """
+
+    kafka: Mapping[str, str | int | float | bool]
+    events_topic: str = "inference.events"
+    dead_topic: str = "inference.events.dead"
+    inputs_topic: str = "canary.inputs"
+    group_id: str = "serinus-ingest"
+    input_partitions: int
+    flush_ms: int = 250
+    batch_size: int = 10_000
+    http_port: int | None = None
+    embedded: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("input_partitions", "flush_ms", "batch_size"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"ingest: {name} must be at least 1, found {value}")

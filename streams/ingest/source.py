@@ -1,0 +1,70 @@
+"""The consumer side of ingest: batches of messages as :class:`Records`, and the trouble that a broker may report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
+
+from streams.ingest.records import Records
+from streams.ingest.settings import IngestSettings
+
+_value = Message.value
+_error = Message.error
+_partition = Message.partition
+_offset = Message.offset
+_timestamp = Message.timestamp
+
+
+class CreateTimeError(Exception):
+    """The topic keeps the producers' timestamps, which ingest must not trust."""
+
+
+def consumer_properties(settings: IngestSettings) -> dict[str, Any]:
+    """Properties of the consumer. Offsets are committed by us alone, and never guessed at the log's end."""
+    return {
+        "queued.max.messages.kbytes": 65_536,
+        "session.timeout.ms": 10_000,
+        "heartbeat.interval.ms": 2_000,
+        **settings.kafka,
+        "group.id": settings.group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        # The default stalls the fetcher for a second whenever the queue is full: 7 times slower.
+        "fetch.queue.backoff.ms": 5,
+        "queued.min.messages": 200_000,
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
+
+
+def split_errors(messages: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Messages that carry a record, and the errors that came in place of one."""
+    errors = [error for error in map(_error, messages) if error is not None]
+    if not errors:
+        return messages, []
+    return [message for message in messages if message.error() is None], errors
+
+
+def records_of(messages: list[Any], *, topic: str, embedded: bool) -> Records:
+    """Columns of what every message says.
+
+    Raises
+    ------
+    CreateTimeError : when a timestamp is not the broker's, except on the embedded broker, which cannot do better.
+    """
+    count = len(messages)
+    kinds, log_ms = zip(*map(_timestamp, messages), strict=True)
+    if not embedded and set(kinds) != {TIMESTAMP_LOG_APPEND_TIME}:
+        raise CreateTimeError(
+            f"topic {topic}: message.timestamp.type is CreateTime, must be LogAppendTime; "
+            "set it with kafka-configs or `serinus topics create`"
+        )
+    return Records(
+        raw=list(map(_value, messages)),
+        source=np.fromiter(map(_partition, messages), np.int64, count),
+        offset=np.fromiter(map(_offset, messages), np.int64, count),
+        log_ms=np.array(log_ms, dtype=np.int64),
+        key_of=lambda row: messages[row].key(),
+    )

@@ -1,0 +1,159 @@
+"""The running sums of one slice, and how they are written into a report."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from schemas.event import OTHER
+from schemas.report import Cell, LabelCell, MetricCell
+from streams.ingest.bounds import Admission, CellKey
+
+
+class MetricSums:
+    """One metric of one cell: moments merged by Chan's rule, extremes, and counts by bin."""
+
+    __slots__ = ("bins", "high", "low", "m2", "mean", "n")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean = 0.0
+        self.m2 = 0.0
+        self.low = float("inf")
+        self.high = float("-inf")
+        self.bins: dict[int, int] = {}
+
+    def merge(self, n: int, mean: float, m2: float, low: float, high: float) -> None:
+        """Add the moments of a batch. Source: Chan, Golub and LeVeque (1979), equation 1.5."""
+        total = self.n + n
+        delta = mean - self.mean
+        self.mean += delta * (n / total)
+        self.m2 += m2 + delta * delta * (self.n * (n / total))
+        self.n = total
+        self.low = min(self.low, low)
+        self.high = max(self.high, high)
+
+    def cell(self, name: str) -> MetricCell:
+        bins = np.fromiter(self.bins.keys(), dtype="<i4", count=len(self.bins))
+        counts = np.fromiter(self.bins.values(), dtype="<i8", count=len(self.bins))
+        order = np.argsort(bins)
+        return MetricCell(
+            name,
+            self.n,
+            self.mean,
+            self.m2,
+            self.low,
+            self.high,
+            bins[order].tobytes(),
+            counts[order].tobytes(),
+        )
+
+
+class CellSums:
+    """One service, version, segment and pane."""
+
+    __slots__ = ("errors", "key", "labels", "metrics", "n")
+
+    def __init__(self, key: CellKey) -> None:
+        self.key = key
+        self.n = 0
+        self.errors = 0
+        self.metrics: dict[str, MetricSums] = {}
+        self.labels: dict[str, dict[str, int]] = {}
+
+    def cell(self) -> Cell:
+        return Cell(
+            *self.key,
+            self.n,
+            self.errors,
+            [sums.cell(name) for name, sums in self.metrics.items()],
+            [LabelCell(name, dict(counts)) for name, counts in self.labels.items()],
+        )
+
+
+class SliceSums:
+    """All cells of one slice within its bounds. What it holds depends on the log alone, not on the batches."""
+
+    __slots__ = ("_admission", "cells", "folded")
+
+    def __init__(self) -> None:
+        self._admission = Admission()
+        self.cells: dict[CellKey, CellSums] = {}
+        self.folded: Counter[str] = Counter()
+
+    @property
+    def bins_left(self) -> int:
+        """How many more bins the slice may open."""
+        return self._admission.bins_left
+
+    def cell_of(self, service: str, version: str, segment: str, pane: int, events: int) -> CellSums:
+        """The cell that counts events of these names; ``events`` of them are about to be added."""
+        key, folded = self._admission.cell(service, version, segment, pane)
+        if folded:
+            self.folded[key[0]] += folded * events
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = CellSums(key)
+        return cell
+
+    def metric_of(self, cell: CellSums, name: str, values: int) -> MetricSums:
+        """The sums that take the values of a metric of a cell; ``values`` of them are about to be added."""
+        sums = cell.metrics.get(name)
+        if sums is not None:
+            return sums
+        service = cell.key[0]
+        kept, folded = self._admission.metric(service, name)
+        if folded:
+            self.folded[service] += values
+        sums = cell.metrics.get(kept)
+        if sums is None:
+            sums = cell.metrics[kept] = MetricSums()
+        return sums
+
+    def add_label(self, cell: CellSums, name: str, value: str, count: int) -> None:
+        """Count a label of a cell."""
+        counts = cell.labels.get(name)
+        if counts is not None and value in counts:
+            counts[value] += count
+            return
+        service = cell.key[0]
+        kept_name, kept_value, folded = self._admission.label(service, name, value)
+        counts = cell.labels.get(kept_name)
+        if counts is None or kept_value not in counts:
+            if kept_name != OTHER and not self._admission.pay_label(kept_name, kept_value):
+                kept_name, kept_value = OTHER, OTHER
+                folded = (name != OTHER) + (value != OTHER)
+            counts = cell.labels.setdefault(kept_name, {})
+        counts[kept_value] = counts.get(kept_value, 0) + count
+        if folded:
+            self.folded[service] += folded * count
+
+    def add_bins(self, service: str, sums: MetricSums, found: Iterable[tuple[int, int]]) -> None:
+        """Count values by bin. When the slice may open no more bins, the nearest open one of the metric counts them.
+
+        ``found`` holds (bin, count) by first appearance in the log, which matters only once bins run out.
+        """
+        bins = sums.bins
+        admission = self._admission
+        frozen: list[int] = []
+        for index, count in found:
+            if index in bins:
+                bins[index] += count
+            elif not bins:
+                bins[index] = count
+            elif admission.bins_left > 0:
+                admission.bins_left -= 1
+                bins[index] = count
+            else:
+                frozen = frozen or sorted(bins)
+                bins[_nearest(frozen, index)] += count
+                self.folded[service] += count
+
+
+def _nearest(ascending: list[int], index: int) -> int:
+    at = bisect_left(ascending, index)
+    around = ascending[max(0, at - 1) : at + 1]
+    return min(around, key=lambda one: abs(one - index))
