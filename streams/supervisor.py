@@ -8,6 +8,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -30,11 +32,12 @@ _log = structlog.stdlib.get_logger("serinus.up")
 
 
 class Command(NamedTuple):
-    """What to run under which name."""
+    """What to run under which name. ``log`` is a file that takes what it writes; None: it writes where we do."""
 
     name: str
     argv: Sequence[str]
     environ: Mapping[str, str]
+    log: Path | None = None
 
 
 class _Child:
@@ -47,7 +50,11 @@ class _Child:
 
     def start(self) -> None:
         # A process group of its own: Ctrl-C on the terminal reaches the supervisor alone, which then stops children.
-        self.process = subprocess.Popen(self.command.argv, env=dict(self.command.environ), process_group=0)
+        log = self.command.log
+        with nullcontext() if log is None else log.open("ab") as out:
+            self.process = subprocess.Popen(
+                self.command.argv, env=dict(self.command.environ), process_group=0, stdout=out, stderr=out
+            )
         self.started_at = time.monotonic()
         _log.info(f"{self.command.name} started", process=self.process.pid)
 

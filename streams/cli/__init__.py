@@ -9,6 +9,7 @@ import click
 from streams.cli.table import CommandTable, Entry
 
 TABLE = {
+    "demo": Entry("streams.cli.demo:demo", "Watch a bad canary being rolled back and a good one promoted."),
     "up": Entry("streams.cli.up:up", "Run the whole pipeline on this machine."),
     "ingest": Entry("streams.cli.ingest:ingest", "Run ingest: events in, reports out."),
     "worker": Entry("streams.cli.worker:worker", "Run the worker: reports in, decisions and routes out."),
