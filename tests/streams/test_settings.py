@@ -99,8 +99,9 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, said: st
 
 
 def test_kubernetes_service_links_are_left_alone() -> None:
-    """A Kubernetes Service called serinus-anything must not stop the pods of its namespace."""
+    """A Kubernetes Service called serinus-anything must not stop the pods of its namespace, nor a test its subject."""
     links = {
+        "SERINUS_TEST_BROKERS": "127.0.0.1:9092",
         "SERINUS_HTTP_PORT": "tcp://10.0.0.7:6066",
         "SERINUS_SERVICE_HOST": "10.0.0.7",
         "SERINUS_WORKER_SERVICE_PORT_HTTP": "6066",

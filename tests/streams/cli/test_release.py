@@ -144,12 +144,14 @@ def test_only_the_latest_release_of_this_service_is_shown(broker: Settings, run:
     assert result.exit_code == 0
 
 
-def test_status_finds_a_release_far_back_in_the_audit(broker: Settings, run: Run) -> None:
-    """A release whose start lies thousands of records back is found whole."""
+def test_a_release_far_back_in_the_audit_is_found_whole(broker: Settings, run: Run) -> None:
+    """A release whose start lies thousands of records back is shown from its start."""
     other = [Refusal(service="chat", command_id=str(n), at_ms=n, actor="a", reason="r") for n in range(2_000)]
-    publish(broker, decision(1, Action.START), *other, decision(2))
+    publish(broker, decision(1, Action.START), *other, decision(2, Action.PROMOTE, State.PROMOTED))
     found = json.loads(run("release", "status", "chat", "--json").stdout)
-    assert (found["state"], found["decision"]["epoch"], found["route"]) == ("ramping", 2, None)
+    assert (found["state"], found["decision"]["epoch"], found["route"]) == ("promoted", 2, None)
+    lines = run("release", "watch", "chat", "--json").stdout.splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 
 
 def test_status_says_when_the_lease_has_run_out(broker: Settings, run: Run) -> None:
