@@ -68,8 +68,8 @@ def entries(view: WorkerView) -> list[ServiceEntry]:
 
 async def services(view: WorkerView, request: web.Request) -> web.StreamResponse:
     """The services of all workers."""
-    if not view.settled:
-        raise unsettled("partitions are being distributed or restored; ask again in a moment")
+    if not view.caught_up:
+        raise unsettled("partitions are being distributed or read back; ask again in a moment")
     own = ServiceList(entries(view))
     if request.headers.get(FORWARDED):
         return json_answer(own)

@@ -38,7 +38,16 @@ class WorkerView:
         """The partition of a service if it is here; raises a 503 problem while nobody can know."""
         if not self.settled:
             raise unsettled("partitions are being distributed or restored; ask again in a moment")
-        return self.registry.holder(service)
+        partition = self.registry.holder(service)
+        if partition is not None and not partition.caught_up:
+            # Until then the tables are empty or old, and an empty table is an answer that somebody would believe.
+            raise unsettled("what was there at take-over is still being read; ask again in a moment")
+        return partition
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that was there when this worker took its partitions over has been read."""
+        return self.settled and all(owned.partition.caught_up for owned in self.registry.owned.values())
 
     def owner_url(self, service: str) -> str | None:
         """The URL of the worker that looks after a service; None when nobody is known, or it is this one."""
