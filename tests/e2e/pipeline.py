@@ -145,11 +145,11 @@ class Worker:
         return found
 
     def counted(self, service: str) -> int:
-        """Requests of a service in the windows table; 0 for a service that nobody has heard of."""
+        """Requests of a service in the windows table; 0 while nobody has heard of it or it is being handed over."""
         try:
             return sum(row["n"] for row in self.rows(service))
         except urllib.error.HTTPError as error:
-            if error.code != 404:
+            if error.code not in {404, 503}:
                 raise
             return 0
 

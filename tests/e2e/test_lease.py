@@ -43,14 +43,12 @@ def test_routers_return_when_every_worker_is_dead(kafka_broker: str, topic_prefi
     with pipeline(kafka_broker, topic_prefix, tmp_path) as running:
         running.ingest()
         workers = [running.worker(), running.worker()]
-        for worker in workers:
-            worker.wait_ready()
+        wait_for(lambda: all(worker.ready() for worker in workers), 40, what="both ready", dump=running.logs)
         with Traffic(running, SERVICE, rate_per_s=100, canary=Arm()) as live:
             idle = Router(service=SERVICE, fallback="v1", brokers=kafka_broker, topic_prefix=topic_prefix)
             routers = [live.router, idle]
             start_at_5_percent(workers[0], routers, running)
             unit = canary_unit(idle)
-            # A worker may be late by the time of a rebalance, so every router is asked.
             wait_for(lambda: idle.state().lease_remaining_ms < KILL_AT_MS, 20, what="shortly before a renewal")
             for worker in workers:
                 worker.process.kill()
