@@ -13,6 +13,7 @@ from streams.ingest.columns import Columns
 from streams.ingest.sums import CellSums, MetricSums, SliceSums
 
 _DENSE_MIN = 1 << 15
+DENSE_PER_ENTRY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def distinct(key: Ints, size: int) -> Distinct:
 
     A small range is counted in a table, in linear time; a large one is sorted.
     """
-    if size > max(_DENSE_MIN, 4 * key.size):
+    if size > max(_DENSE_MIN, DENSE_PER_ENTRY * key.size):
         keys, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         return Distinct(keys, first, inverse)
     table = np.full(size, -1, dtype=np.int64)
@@ -63,7 +64,7 @@ def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) ->
     n = np.bincount(groups.inverse, weights=columns.request).astype(np.int64).tolist()
     errors = np.bincount(groups.inverse, weights=columns.error).astype(np.int64).tolist()
     events = np.bincount(groups.inverse).tolist()
-    owners: list[tuple[SliceSums, CellSums]] = [None] * len(groups)  # type: ignore[list-item]
+    owners: dict[int, tuple[SliceSums, CellSums]] = {}
     for at in np.argsort(groups.first).tolist():  # names are admitted in log order
         event = groups.first[at]
         sums = slices[stretch[event]]
@@ -76,7 +77,7 @@ def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) ->
     _fold_labels(columns, groups.inverse, owners)
 
 
-def _fold_metrics(columns: Columns, group: Ints, owners: list[tuple[SliceSums, CellSums]]) -> None:
+def _fold_metrics(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]]) -> None:
     if columns.value.size == 0:
         return
     metrics = len(columns.metric_names)
@@ -96,13 +97,13 @@ def _fold_metrics(columns: Columns, group: Ints, owners: list[tuple[SliceSums, C
     moments = list(zip(n.tolist(), (level + shift).tolist(), m2.tolist(), low.tolist(), high.tolist(), strict=True))
     owner_of, name_of = np.divmod(found.keys, metrics)
     order = np.lexsort((found.first, columns.metric_event[found.first]))
-    targets: list[tuple[SliceSums, str, MetricSums]] = [None] * len(found)  # type: ignore[list-item]
+    targets: dict[int, tuple[SliceSums, str, MetricSums]] = {}
     for at in order.tolist():
-        sums, cell = owners[owner_of[at]]
+        sums, cell = owners[int(owner_of[at])]
         target = sums.metric_of(cell, columns.metric_names[name_of[at]], moments[at][0])
         target.merge(*moments[at])
         targets[at] = (sums, cell.key[0], target)
-    _fold_bins(found.inverse, value, columns.metric_event, targets)
+    _fold_bins(found.inverse, value, columns.metric_event, [targets[at] for at in range(len(found))])
 
 
 def _fold_bins(group: Ints, value: Floats, event: Ints, targets: list[tuple[SliceSums, str, MetricSums]]) -> None:
@@ -123,7 +124,7 @@ def _fold_bins(group: Ints, value: Floats, event: Ints, targets: list[tuple[Slic
         sums.add_bins(service, target, ((bins[at], counts[at]),))
 
 
-def _fold_labels(columns: Columns, group: Ints, owners: list[tuple[SliceSums, CellSums]]) -> None:
+def _fold_labels(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]]) -> None:
     if columns.label.size == 0:
         return
     labels = len(columns.label_names)
@@ -131,6 +132,6 @@ def _fold_labels(columns: Columns, group: Ints, owners: list[tuple[SliceSums, Ce
     counts = np.bincount(found.inverse).tolist()
     owner_of, name_of = np.divmod(found.keys, labels)
     for at in np.argsort(found.first).tolist():
-        sums, cell = owners[owner_of[at]]
+        sums, cell = owners[int(owner_of[at])]
         name, value = columns.label_names[name_of[at]]
         sums.add_label(cell, name, value, counts[at])

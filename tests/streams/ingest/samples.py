@@ -11,4 +11,5 @@ BASE_MS = 1_763_632_800_000
 
 def event(**fields: Any) -> InferenceEvent:
     """A good event; ``fields`` differ."""
-    return InferenceEvent(**({"service": "chat", "version": "v1", "ts_ms": BASE_MS, "latency_ms": 12.5} | fields))
+    given: dict[str, Any] = {"service": "chat", "version": "v1", "ts_ms": BASE_MS, "latency_ms": 12.5}
+    return InferenceEvent(**(given | fields))

@@ -72,6 +72,10 @@ def counted(messages: list[Any]) -> int:
     return sum(cell.n for report in longest(messages).values() for cell in report.cells)
 
 
+def all_counted(total: int, messages: list[Any]) -> bool:
+    return counted(messages) == total
+
+
 def run(servers: str, stop: threading.Event, *, embedded: bool = True) -> tuple[threading.Thread, list[int]]:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run_ingest(settings(servers, embedded=embedded), stop)))
