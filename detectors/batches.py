@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,6 +13,9 @@ from detectors.blocks import Block
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
+
+SHARE_MIN: Final = 1e-6
+"""An arm with a smaller share of a block counts as missing: the nearest null is not computed accurately there."""
 
 
 class RateBatch(msgspec.Struct, frozen=True, eq=False):
@@ -52,8 +56,8 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def paired(self) -> Flags:
-        """[m] which blocks have both arms."""
-        return (self.n_b > 0) & (self.n_c > 0)
+        """[m] which blocks have both arms, each with at least a share of SHARE_MIN."""
+        return np.minimum(self.n_b, self.n_c) > SHARE_MIN * (self.n_b + self.n_c)
 
     def flipped(self) -> RateBatch:
         """With good and bad swapped: "lower is worse" becomes "higher is worse"."""

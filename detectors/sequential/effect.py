@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import ClassVar, Final
 
 import msgspec
@@ -120,11 +121,10 @@ class Effect(msgspec.Struct, frozen=True):
         r = np.array(best_rho(_TUNED_WEIGHT, self.alpha, one_sided=False))
         half = float(bound_two_sided(np.array(w), self.alpha, r)) * (v / w) ** 0.5 / w
         counts = (round(float(state.n_b[row])), round(float(state.n_c[row])))
-        effect: float | None = canary - baseline
-        if self.relative:
-            if baseline == 0.0:
-                return Estimate(*counts, baseline, canary, None, None, None)
-            effect = (canary - baseline) / abs(baseline)
+        effect = canary - baseline
+        if self.relative and baseline != 0.0:
+            effect /= abs(baseline)
             half *= max(1.0, abs(canary / baseline)) / abs(baseline)
-        assert effect is not None
+        if (self.relative and baseline == 0.0) or not isfinite(effect) or not isfinite(half):
+            return Estimate(*counts, baseline, canary, None, None, None)
         return Estimate(*counts, baseline, canary, effect, effect - half, effect + half)

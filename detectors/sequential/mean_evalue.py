@@ -22,6 +22,8 @@ PAST_MIN: Final = 20.0
 _CV_OF_A_CONSTANT: Final = 0.1
 _CV_MIN: Final = 1e-9
 _MEAN_MIN: Final = 1e-100
+_SPENT_MAX: Final = 1e140
+"""λ √V is cut here so that its square is a number; no gain comes near it."""
 
 
 class MeanEvalueState(msgspec.Struct, frozen=True, eq=False):
@@ -90,7 +92,8 @@ class MeanEvalue(msgspec.Struct, frozen=True):
             compared = differences(pairs, scales(self.worse, np.array([self.tolerance]), m))
             s = compared.s if self.worse == "higher" else -compared.s
             bets = self._bets(np.abs(m), sigma)
-            mixture = advance(mixture, pairs.rows, bets * s - 0.5 * bets**2 * compared.v_hc)
+            spent = np.minimum(bets * np.sqrt(compared.v_hc), _SPENT_MAX)
+            mixture = advance(mixture, pairs.rows, bets * s - 0.5 * spent**2)
         past = learn(state.past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b)
         return MeanEvalueState(past, mixture)
 

@@ -48,14 +48,14 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
     radius = np.sqrt(a * a / 9.0 - b / 3.0)
     cosine = (a * b / 6.0 - c / 2.0 - a**3 / 27.0) / radius**3
     angle = (np.arccos(np.clip(cosine, -1.0, 1.0)) - 2.0 * np.pi) / 3.0
-    q: Floats = 2.0 * radius * np.cos(angle) - a / 3.0
+    ceiling = (1.0 - gap) * (1.0 - _MARGIN)
+    q: Floats = np.clip(2.0 * radius * np.cos(angle) - a / 3.0, _MARGIN, ceiling)
     for _ in range(_POLISHINGS):
-        q = np.clip(q, _MARGIN, 1.0 - gap - _MARGIN)
         u = q + gap
         b_up, b_down, c_up, c_down = (1 - theta_b) / (1 - q), theta_b / q, (1 - theta_c) / (1 - u), theta_c / u
         slope = n_b * (b_up - b_down) + n_c * (c_up - c_down)
         bend = n_b * (b_up / (1 - q) + b_down / q) + n_c * (c_up / (1 - u) + c_down / u)
-        q = q - slope / bend
+        q = np.clip(q - slope / bend, 0.1 * q, ceiling)
     return q
 
 

@@ -55,6 +55,12 @@ def test_rates_are_means_of_zeros_and_ones() -> None:
     assert (means.n_c[0], means.m2_c[0]) == (0, 0)
 
 
+def test_an_arm_of_less_than_a_millionth_counts_as_missing() -> None:
+    """One request beside a hundred million is no pair, beside a hundred thousand it is."""
+    batch = RateBatch.of([(1, Rate(10**8, 0), Rate(1, 0)), (2, Rate(10**5, 0), Rate(1, 0))])
+    assert batch.paired.tolist() == [False, True]
+
+
 @pytest.mark.parametrize("rows", [[1, 1], [0, 1], [-1, 2]])
 def test_rows_are_distinct_segments(rows: list[int]) -> None:
     """A segment twice would be learned once, and row 0 is the total's: both are refused."""

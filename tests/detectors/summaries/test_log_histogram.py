@@ -96,6 +96,9 @@ def test_broken_bytes_are_refused(bins: np.ndarray, counts: np.ndarray) -> None:
 def test_half_a_million_values_take_little_of_a_second() -> None:
     """bin_of is vectorised: 500,000 values in far less than the second in which they arrive (measured: 20 ms)."""
     data = np.random.default_rng(1).lognormal(5.0, 0.5, 500_000)
-    start = time.perf_counter()
-    bin_of(data)
-    assert time.perf_counter() - start < 0.3
+    fastest = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        bin_of(data)
+        fastest = min(fastest, time.perf_counter() - start)
+    assert fastest < 0.3
