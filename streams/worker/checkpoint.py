@@ -14,6 +14,7 @@ import msgspec
 from streams.worker.partition import Partition
 from streams.worker.stored_records import Cursor, encode_value, service_record
 from streams.worker.table_keys import Kind, TableKey
+from streams.worker.windows import settled
 
 CHECKPOINT_S = 1.0
 """While anything changes, a partition is stored this often."""
@@ -49,6 +50,7 @@ class Checkpointer:
     def __init__(self, partition: Partition, table: Table, now_s: Callable[[], float]) -> None:
         self._partition, self._table, self._now_s = partition, table, now_s
         self._service_stored_s: dict[str, float] = {}
+        self._cursor, self._cursor_stored_s = -1, now_s()
         self.stored_s = now_s()
 
     @property
@@ -78,25 +80,32 @@ class Checkpointer:
     def _writes(self, everything: bool) -> Iterator[Write]:
         """The records in order. Each is taken off the list only when the next one is asked for: it is acknowledged."""
         p = self._partition
-        changed = bool(p.pending.services or p.pending.touched or p.pending.windows or p.pending.expired)
-        if not changed and not everything:
-            return
         for service, pane in sorted(p.pending.windows):
-            yield Write(TableKey(Kind.WINDOW, p.writer, service, pane), encode_value(p.windows[(service, pane)]))
+            window = p.windows[(service, pane)] = settled(p.windows[(service, pane)])
+            yield Write(TableKey(Kind.WINDOW, p.writer, service, pane), encode_value(window))
             p.pending.windows.discard((service, pane))
             p.own_windows.add((service, pane))
-        for name in self._services_due(everything):
+        services = self._services_due(everything)
+        for name in services:
             yield Write(TableKey(Kind.SERVICE, p.writer, name), encode_value(service_record(p.services[name])))
             p.pending.services.discard(name)
             p.pending.touched.discard(name)
             p.stored.add(name)
             self._service_stored_s[name] = self._now_s()
-        expected = p.position.expected
-        cursor = Cursor(applied=expected - 1, replay_from=expected)
-        yield Write(TableKey(Kind.CURSOR, p.writer, str(p.number)), encode_value(cursor))
+        if self._cursor_due(everything, services=bool(services)):
+            expected = p.position.expected
+            cursor = Cursor(applied=expected - 1, replay_from=expected)
+            yield Write(TableKey(Kind.CURSOR, p.writer, str(p.number)), encode_value(cursor))
+            self._cursor, self._cursor_stored_s = expected, self._now_s()
         for service, pane in sorted(p.pending.expired):
             yield Write(TableKey(Kind.WINDOW, p.writer, service, pane), None)
             p.pending.expired.discard((service, pane))
+
+    def _cursor_due(self, everything: bool, *, services: bool) -> bool:
+        """A partition without services has one too: otherwise all of its log would be read at each take-over."""
+        moved = self._partition.position.expected != self._cursor
+        old = self._now_s() - self._cursor_stored_s >= REWRITE_S
+        return moved and (everything or services or old)
 
     def _services_due(self, everything: bool) -> list[str]:
         p, now_s = self._partition, self._now_s()

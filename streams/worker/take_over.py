@@ -74,7 +74,7 @@ class TakeOver:
 
     def _owned(self, number: int, restored: Restored, routes: Mapping[str, Route], limits: tuple[int, int]) -> Owned:
         for line in restored.unreadable:
-            _log.critical("a record of the table cannot be read; its service is not judged", record=line)
+            _log.critical("a record of the table cannot be read; a service it belongs to is not judged", record=line)
         first, end = limits
         partition = Partition(
             number,

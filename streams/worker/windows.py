@@ -21,18 +21,34 @@ class Window(msgspec.Struct, frozen=True):
     format: int = WINDOW_VERSION
 
 
+PARTS_MAX = 8
+"""Cells of one version and segment that wait unmerged. Merging each by itself decodes the whole window every time."""
+
+
 def add(window: Window, cells: tuple[Cell, ...], *, applied: int) -> Window:
-    """Merge cells into a window, unless the input that brought them was merged before.
+    """Put cells into a window, unless the input that brought them was put there before.
 
     Parameters
     ----------
     window : as stored.
     cells : all of the window's service and pane.
     applied : offset of the input that brought them.
+
+    Returns
+    -------
+    The window with up to PARTS_MAX cells of each version and segment; :func:`settled` makes them one.
     """
     if applied <= window.applied:
         return window
-    return msgspec.structs.replace(window, applied=applied, cells=merged(window.cells + cells))
+    parts = window.cells + cells
+    if len(parts) >= PARTS_MAX * len({(cell.version, cell.segment) for cell in parts}):
+        parts = merged(parts)
+    return msgspec.structs.replace(window, applied=applied, cells=parts)
+
+
+def settled(window: Window) -> Window:
+    """The window with one cell per version and segment, as it is stored."""
+    return msgspec.structs.replace(window, cells=merged(window.cells))
 
 
 def merged(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
