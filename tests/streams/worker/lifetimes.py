@@ -62,9 +62,11 @@ class Lifetime:
 
     def read(self, until: int | None = None) -> None:
         """Read the log from where recovery begins."""
-        asyncio.run(self._read(len(self.log) if until is None else until))
+        asyncio.run(self.read_all(until))
 
-    async def _read(self, until: int) -> None:
+    async def read_all(self, until: int | None = None) -> None:
+        """The same inside a running loop."""
+        until = len(self.log) if until is None else until
         for offset in range(self.partition.position.expected, until):
             record, log_ms = self.log[offset]
             self.now_s += 0.3
