@@ -21,7 +21,7 @@ class Window(msgspec.Struct, frozen=True):
     format: int = WINDOW_VERSION
 
 
-PARTS_MAX = 8
+PARTS_MAX = 32
 """Cells of one version and segment that wait unmerged. Merging each by itself decodes the whole window every time."""
 
 

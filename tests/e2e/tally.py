@@ -25,7 +25,7 @@ class Tally:
     reasons: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
-def produce(brokers: str, topic: str, *, events: int, ts_ms: int, seed: int, span_ms: int = 600_000) -> Tally:
+def produce(brokers: str, topic: str, *, events: int, ts_ms: int, seed: int, span_ms: int = 30_000) -> Tally:
     """Produce events of four services into the topic's partitions, in order, and say what they add up to.
 
     Parameters
