@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -167,7 +167,8 @@ def ingest(settings: IngestSettings, brokers: str) -> tuple[Callable[[list[Any]]
 
 def decode(messages: list[Any]) -> None:
     """What nobody who reads JSON can avoid."""
-    list(map(decode_event, map(Message.value, messages)))
+    values: list[bytes] = [message.value() for message in messages]
+    list(map(decode_event, values))
 
 
 def main() -> None:

@@ -25,13 +25,12 @@ def direct(events: list[InferenceEvent]) -> dict[Key, dict[str, Any]]:
         cell["n"] += request
         cell["errors"] += request and event.error
         numbers = [] if event.latency_ms is None else [("" if request else "feedback.", "latency_ms", event.latency_ms)]
-        numbers += [
-            ("values." if request else "feedback.", name, value) for name, value in (event.values or {}).items()
-        ]
+        kind = "values." if request else "feedback."
+        numbers += [(kind, name, value) for name, value in (event.values or {}).items()]
         for prefix, name, value in numbers:
             cell["metrics"].setdefault(prefix + name, []).append(value)
-        for name, value in (event.labels or {}).items():
-            cell["labels"].setdefault(("" if request else "feedback.") + name, Counter())[value] += 1
+        for name, category in (event.labels or {}).items():
+            cell["labels"].setdefault(("" if request else "feedback.") + name, Counter())[category] += 1
     return cells
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from unittest.mock import patch
 
 from hypothesis import given, settings
@@ -22,9 +23,7 @@ from tests.streams.ingest.samples import BASE_MS, event
 def one_slice(events: list[InferenceEvent], cuts: tuple[int, ...] = ()) -> Report:
     raws = [encode_event(one) for one in events]
     edges = [0, *sorted(cuts), len(raws)]
-    batches = [
-        Records.of(raws[a:b], [BASE_MS] * (b - a), first_offset=a) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    batches = [Records.of(raws[a:b], [BASE_MS] * (b - a), first_offset=a) for a, b in pairwise(edges)]
     (reports,) = list(aggregate(batches))
     return reports[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -61,7 +62,7 @@ def test_batches_change_nothing(entries: list[tuple[bytes | None, int]], cuts: l
     """Any split of the same log into batches yields the same slices with equal final prefixes."""
     whole, _ = records(entries)
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    pieces = [part(whole, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [part(whole, a, b) for a, b in pairwise(edges)]
     assert list(map(exact_part, finals(pieces))) == list(map(exact_part, finals([whole])))
 
 
