@@ -13,9 +13,11 @@ from rich.console import Console
 
 from streams import logs
 from streams.cli.options import json_option, settings_option
-from streams.cli.table import EXIT_DONE, EXIT_INTERRUPTED, EXIT_NO
+from streams.cli.table import EXIT_DONE, EXIT_NO
 from streams.demo.display import display
-from streams.demo.run import Demo, DemoError
+from streams.demo.run import LOG, Demo, DemoError
+from streams.kafka import UnreachableError
+from streams.settings import Settings
 from streams.settings_load import Loaded
 from streams.supervisor import stop_on_signals
 
@@ -32,9 +34,7 @@ def demo(loaded: Loaded, broker: str | None, as_json: bool) -> int:
     Runs on a broker of its own, or on a real Kafka (--broker, SERINUS_BROKERS), with topics of its own that it deletes.
     Exit 0 only if the good canary was promoted and the bad one rolled back.
     """
-    settings = loaded.settings
-    if broker is not None:
-        settings = msgspec.convert({**msgspec.to_builtins(settings), "brokers": broker}, type(settings))
+    settings = loaded.settings if broker is None else _with_broker(loaded.settings, broker)
     embedded = broker is None and loaded.sources["brokers"] == "default"
     # The table is what one watches; the processes write their logs to a file.
     logs.configure(msgspec.structs.replace(settings, log_level="error"))
@@ -47,14 +47,24 @@ def demo(loaded: Loaded, broker: str | None, as_json: bool) -> int:
     except DemoError as error:
         click.echo(f"serinus demo: {error}", err=True)
         succeeded = False
-    if stop.is_set():
+    except (KeyboardInterrupt, UnreachableError):
         shutil.rmtree(data, ignore_errors=True)
-        return EXIT_INTERRUPTED
-    if succeeded:
-        shutil.rmtree(data, ignore_errors=True)
-        return EXIT_DONE
-    _show_log(data / "pipeline.log")
-    return EXIT_NO
+        raise
+    if not succeeded:
+        _show_log(data / LOG)
+        return EXIT_NO
+    shutil.rmtree(data, ignore_errors=True)
+    return EXIT_DONE
+
+
+def _with_broker(settings: Settings, broker: str) -> Settings:
+    try:
+        checked = msgspec.convert({"brokers": broker}, Settings)
+    except msgspec.ValidationError as error:
+        raise click.BadParameter(
+            f"found {broker!r}; allowed is host:port, or several with commas between", param_hint="--broker"
+        ) from error
+    return msgspec.structs.replace(settings, brokers=checked.brokers)
 
 
 def _show_log(path: Path) -> None:

@@ -77,11 +77,12 @@ class Lines(_Quiet):
             self._say(*(status_line(release, now_s) for release in scene.releases))
 
     def closing(self, scene: Scene, *, brokers: str, seconds: float) -> None:
-        self._say(f"The demo took {seconds:.0f} s on {brokers}.", *closing(scene))
+        self._say(f"The demo took {seconds:.0f} s; Kafka: {brokers}.", *closing(scene))
 
     def _say(self, *lines: str) -> None:
         for line in lines:
-            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+            # A file gets its lines whole; on a terminal they break between words.
+            self._console.print(line, soft_wrap=not self._console.is_terminal, highlight=False, markup=False)
 
 
 class LiveTable(Lines):

@@ -39,6 +39,7 @@ AFTER_S = 2.0
 """The traffic goes on this long after the last decision, so that one sees it follow."""
 
 BROKER_WAIT_S = 10.0
+LOG = "pipeline.log"
 FRAME_S = 0.25
 ASK_EVERY_S = 1.0
 
@@ -70,19 +71,21 @@ class Demo:
 
         Parameters
         ----------
-        data : an empty directory for the pipeline's files; its ``pipeline.log`` holds what the processes said.
+        data : an empty directory for the pipeline's files; :data:`LOG` in it holds what the processes said.
 
         Raises
         ------
         DemoError : the pipeline did not come up, or went away.
+        KeyboardInterrupt : ``stop`` was set; everything has been stopped.
         streams.kafka.UnreachableError : there is no Kafka.
         """
         own = demo_settings(self._settings, data)
         brokers = "embedded" if self._embedded else own.brokers
         with embedded_broker(own) if self._embedded else nullcontext(own) as settings:
-            wait_for_broker(settings, self._stop, BROKER_WAIT_S)
+            if not wait_for_broker(settings, self._stop, BROKER_WAIT_S):
+                raise KeyboardInterrupt
             self._show.opening(speed=SPEED, brokers=brokers)
-            with _topics(settings), running(settings, data / "pipeline.log") as pipeline:
+            with _topics(settings), running(settings, data / LOG) as pipeline:
                 scene = self._play(settings, pipeline)
             self._show.closing(scene, brokers=brokers, seconds=time.monotonic() - self._began_s)
         return scene
@@ -102,7 +105,9 @@ class Demo:
 
     def _until_decided(self, scene: Scene, traffic: Traffic, audit: Reader, pipeline: threading.Thread) -> None:
         asked_s = ends_s = 0.0
-        while not self._stop.is_set():
+        while True:
+            if self._stop.is_set():
+                raise KeyboardInterrupt
             now_s = time.monotonic()
             for message in audit.poll(FRAME_S):
                 record = decision_of(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -56,14 +57,16 @@ def screen(scene: Scene, now_s: float) -> RenderableType:
         caption=f"recorded: arrivals, tokens (Azure LLM trace 2023, CC-BY-4.0); {SYNTHETIC.lower()}",
         title_justify="left",
         caption_justify="left",
-        expand=True,
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
+    # No wider than the 80 columns of a terminal that nobody has enlarged.
     for heading in ("service", "version"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("route", f"last {RECENT_S:g} s", "requests", "errors", "mean latency"):
+    for heading in ("route", f"in {RECENT_S:g} s", "requests", "errors", "latency"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("state", "verdict"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("release", no_wrap=True)
     for release in scene.releases:
         _add_rows(table, release, now_s)
         table.add_section()
@@ -109,8 +112,7 @@ def _add_rows(table: Table, release: Release, now_s: float) -> None:
             f"{tally.requests[version]:,}",
             _rate(tally.error_rate(version)),
             _ms(tally.latency_ms_mean(version)),
-            state if first else "",
-            verdict if first else "",
+            state if first else verdict,
         )
 
 

@@ -13,8 +13,8 @@ from streams.demo.view import opening, screen, status_line
 from tests.streams.demo.conftest import Decide
 
 
-def text_of(scene: Scene, now_s: float) -> str:
-    console = Console(file=io.StringIO(), width=110)
+def text_of(scene: Scene, now_s: float, width: int = 110) -> str:
+    console = Console(file=io.StringIO(), width=width)
     with console.capture() as captured:
         console.print(screen(scene, now_s))
     return captured.get()
@@ -29,6 +29,17 @@ def test_the_table_shows_both_arms_of_both_services(scene: Scene, decide: Decide
     for part in ("chat", "code", "v1 baseline", "v2 canary", "50 %", "ramping", "INCONCLUSIVE", "start for a reason"):
         assert part in shown, part
     assert "2 s  3 events/s  http://127.0.0.1:1/v1/services" in shown
+
+
+def test_the_table_fits_a_small_terminal(scene: Scene, decide: Decide) -> None:
+    """Nothing is cut off at 80 columns."""
+    scene.add(decide("chat", 1, Action.START, State.RAMPING, 500_000))
+    for release in scene.releases:
+        release.service.serve(200_000.0)
+    shown = text_of(scene, 2.0, width=80)
+    assert "…" not in shown.replace(": …", "")
+    for part in ("v1 baseline", "requests", "latency", "INCONCLUSIVE"):
+        assert part in shown, part
 
 
 def test_what_is_recorded_and_what_is_made_up_is_said(scene: Scene) -> None:
