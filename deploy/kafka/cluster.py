@@ -105,7 +105,8 @@ def _resolve(request: Request) -> tuple[Cluster, bool]:
     record = read_record(request.data)
     if record is None or not record[1]:
         # Before the formatting was complete no broker ever ran here: nothing can be lost.
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Kafka's own form of an id; its tools take one that begins with "-" for an option.
+        identity = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         port = request.port or free_port(request.brokers)
         return Cluster(request.data, request.brokers, port, identity), False
     cluster, _ = record
