@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +17,7 @@ from schemas.event import LABELS_MAX, METRICS_MAX, OTHER, SEGMENTS_MAX, VERSIONS
 from schemas.inputs import encode_input
 from schemas.report import SLICE_MS, Report
 from streams.ingest.aggregate import aggregate
-from streams.ingest.bounds import LABEL_NAMES_MAX, PANES_MAX, REPORT_BYTES_MAX, SERVICES_MAX
+from streams.ingest.bounds import CELL_BYTES, LABEL_NAMES_MAX, PANES_MAX, REPORT_BYTES_MAX, SERVICES_MAX
 from streams.ingest.records import Records
 from tests.streams.ingest.direct_fold import exact_part, histogram
 from tests.streams.ingest.samples import BASE_MS, event
@@ -110,36 +113,69 @@ hostile = st.builds(
 )
 
 
+@contextmanager
+def tight(*, cell_bytes: int, entry_bytes: int, bins: int) -> Iterator[None]:
+    """Bounds so low that a small flood meets every one of them."""
+    with ExitStack() as stack:
+        for name, value in {
+            "_CELLS_BUDGET": cell_bytes,
+            "_METRICS_BUDGET": 4 * entry_bytes,
+            "_LABELS_BUDGET": entry_bytes,
+            "BINS_MAX": bins,
+            "SERVICES_MAX": 3,
+            "METRICS_MAX": 3,
+            "LABELS_MAX": 3,
+            "LABEL_NAMES_MAX": 3,
+            "PANES_MAX": 4,
+        }.items():
+            stack.enter_context(patch(f"streams.ingest.bounds.{name}", value))
+        yield
+
+
 @given(
-    st.lists(hostile, max_size=80),
+    st.lists(hostile, min_size=1, max_size=80),
     st.lists(st.integers(0, 80), max_size=4),
     st.integers(400, 12_000),
     st.integers(0, 300),
     st.integers(0, 40),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_tight_bounds_fold_alike_whatever_the_batches(
     events: list[InferenceEvent], cuts: list[int], cell_bytes: int, entry_bytes: int, bins: int
 ) -> None:
     """With every budget nearly spent, any batches give the same cells and the same folded counts, and lose nothing."""
-    with (
-        patch("streams.ingest.bounds._CELLS_BUDGET", cell_bytes),
-        patch("streams.ingest.bounds._METRICS_BUDGET", 4 * entry_bytes),
-        patch("streams.ingest.bounds._LABELS_BUDGET", entry_bytes),
-        patch("streams.ingest.bounds.BINS_MAX", bins),
-        patch("streams.ingest.bounds.SERVICES_MAX", 3),
-        patch("streams.ingest.bounds.METRICS_MAX", 3),
-        patch("streams.ingest.bounds.LABELS_MAX", 3),
-        patch("streams.ingest.bounds.LABEL_NAMES_MAX", 3),
-        patch("streams.ingest.bounds.PANES_MAX", 4),
-    ):
-        if not events:
-            return
+    with tight(cell_bytes=cell_bytes, entry_bytes=entry_bytes, bins=bins):
         whole = one_slice(events)
         split = one_slice(events, tuple(min(cut, len(events)) for cut in cuts))
         one_by_one = one_slice(events, tuple(range(1, len(events))))
     assert exact_part(whole) == exact_part(split) == exact_part(one_by_one)
     assert_all_counted(whole, events)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_floods_fold_alike_and_stay_within_their_budgets(seed: int) -> None:
+    """Long floods too: in one batch and record by record the same, and no report is larger than was paid for."""
+    rng = random.Random(seed)
+    events = [
+        event(
+            service=f"s{rng.randrange(6)}",
+            version=f"v{rng.randrange(12)}",
+            ts_ms=BASE_MS - 10_000 * rng.randrange(9),
+            latency_ms=rng.lognormvariate(0, 5),
+            values={f"m{rng.randrange(9)}": rng.lognormvariate(0, 5) for _ in range(2)},
+            labels={f"l{rng.randrange(9)}": f"x{rng.randrange(9)}"},
+            segment=f"g{rng.randrange(9)}",
+        )
+        for _ in range(400)
+    ]
+    cell_bytes, entry_bytes, bins = rng.randrange(1500, 30_000), rng.randrange(200, 4000), rng.randrange(0, 400)
+    with tight(cell_bytes=cell_bytes, entry_bytes=entry_bytes, bins=bins):
+        whole = one_slice(events)
+        assert exact_part(whole) == exact_part(one_slice(events, tuple(range(1, len(events)))))
+    assert_all_counted(whole, events)
+    paid = sum(CELL_BYTES + len(one.service) + len(one.version) + len(one.segment) for one in whole.cells)
+    assert paid <= cell_bytes
+    assert len(encode_input(whole)) <= cell_bytes + 5 * entry_bytes + 12 * bins + 1000
 
 
 def test_the_worst_report_fits_a_message() -> None:
