@@ -27,7 +27,9 @@ class Evalue2x2(msgspec.Struct, frozen=True):
     """The 2×2 e-process with a tolerance.
 
     A block's e-value for ratio r is the likelihood of its table under (θ_b, θ_c) over that at the nearest point of
-    the null p_c <= p_b + tolerance, where θ_b is the baseline's rate in earlier blocks and θ_c has r times its odds.
+    the null p_c <= p_b + tolerance, where θ_b is the baseline's rate in earlier blocks and θ_c has r times the odds of
+    θ_b + tolerance. (Of θ_b alone, all alternatives would lie inside the tolerance of a service that hardly ever fails,
+    and a canary that always fails would never be found.)
     It is exact: its mean is at most 1 for any common rate in each block, so drift cancels, and requests need only
     be independent within a block.
 
@@ -95,10 +97,9 @@ class Evalue2x2(msgspec.Struct, frozen=True):
         return log_combined(state.mixture)
 
     def _alternatives(self, rate: Floats) -> tuple[Floats, Floats]:
-        """θ_b [m, 1] and θ_c [m, J]; an alternative within the tolerance is moved to its edge, where it is off."""
+        """θ_b [m, 1] and θ_c [m, J], each θ_c beyond the edge of the null."""
         theta_b = np.minimum(rate, 1.0 - self.tolerance - 1e-6 * (1.0 - self.tolerance))
-        theta_c = odds_times(theta_b, np.array(self.ratios))
-        return theta_b[:, None], np.maximum(theta_c, theta_b[:, None] + self.tolerance)
+        return theta_b[:, None], odds_times(theta_b + self.tolerance, np.array(self.ratios))
 
 
 def learn_rates(past: Past, batch: RateBatch) -> Past:

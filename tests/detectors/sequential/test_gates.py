@@ -177,3 +177,15 @@ def test_the_interval_covers_at_every_look() -> None:
                 assert estimate.high is not None
                 missed[row - 1] = estimate.low > 0 or estimate.high < 0
     assert missed.mean() <= 0.05
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.00125, 0.0125, 0.05, 0.2])
+def test_a_canary_that_always_fails_is_found_beside_a_baseline_that_never_does(tolerance: float) -> None:
+    """However small the baseline's rate is beside the tolerance, total failure is shown within ten blocks."""
+    gate = Evalue2x2(tolerance=tolerance)
+    state = gate.start()
+    for _ in range(100):
+        state = gate.observe(state, rates(Rate(95, 0), Rate(5, 0)))
+    for _ in range(10):
+        state = gate.observe(state, rates(Rate(95, 0), Rate(5, 5)))
+    assert gate.harm(state)[0] > log(20)
