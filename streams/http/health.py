@@ -14,6 +14,9 @@ from streams.http.worker_view import WorkerView
 STALLED_S = 30.0
 """Ticks arrive every second, so a partition whose inputs stand still for this long is not being worked on."""
 
+RECOVERY_S = 300.0
+"""Assignment and recovery take seconds; a worker that waits this long has lost its way."""
+
 
 class Health(msgspec.Struct, frozen=True):
     """Whether all is well, and if not, why."""
@@ -29,10 +32,14 @@ def liveness(view: WorkerView, now_s: float) -> Health:
     ----------
     now_s : a monotonic clock.
     """
+    waits_s = now_s - view.registry.suspended_s
+    if not view.registry.ready:
+        stuck = waits_s > RECOVERY_S
+        return Health(not stuck, [f"no partitions assigned and restored for {waits_s:.0f} s"] if stuck else [])
     stalled = [
         f"partition {number}: no input for {now_s - owned.moved_s:.0f} s"
         for number, owned in view.registry.owned.items()
-        if view.registry.ready and now_s - owned.moved_s > STALLED_S
+        if now_s - owned.moved_s > STALLED_S
     ]
     return Health(not stalled, stalled)
 

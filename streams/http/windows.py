@@ -10,7 +10,7 @@ from aiohttp import web
 
 from streams.http.forwarding import FORWARDED
 from streams.http.json_answer import json_answer
-from streams.http.problem import unknown_service, unsettled
+from streams.http.problem import ProblemError, unknown_service, unsettled
 from streams.http.window_query import cells_by_pane, page_of, parse_query
 from streams.http.worker_view import WorkerView
 from streams.worker.partition import Partition
@@ -37,6 +37,8 @@ class ServiceList(msgspec.Struct, frozen=True):
 async def windows(request: web.Request, service: str, partition: Partition) -> web.StreamResponse:
     """The windowed statistics of one service."""
     known = partition.services.get(service)
+    if known is None and service in partition.stuck:
+        raise ProblemError(503, "not judged", partition.stuck[service], service=service)
     if known is None:
         raise unknown_service(service)
     query = parse_query(request.query, now_ms=known.stored.now_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from streams.http.worker_view import WorkerView
 from streams.kafka import UnreachableError, wait_for_broker
 from streams.settings import Settings
 from streams.settings_load import SettingsError
+from streams.worker.broker_port import SendFailedError
 from streams.worker.commands import CommandsAgent
 from streams.worker.ending import EXIT_UNREACHABLE, Ending, end_process
 from streams.worker.faust_app import FaustWorker
@@ -47,7 +49,7 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, *, partitions: int, ending: Ending = end_process) -> None:
-        self.settings = settings
+        self.settings, self._ending = settings, ending
         self.registry = Registry(partitions)
         self.recorder = Recorder()
         web: dict[str, Any] = {"middlewares": middlewares(), "client_max_size": HTTP_BODY_BYTES_MAX}
@@ -58,25 +60,37 @@ class Worker:
         self.faust.on_records(inputs=self.inputs.handle, commands=commands.handle)
         self.faust.on_assignment(revoked=self.registry.suspend, recovered=take_over.run, positions=self._positions)
         self.recorder.watch(self.registry, self.faust)
-        self.faust.add_routes(routes(WorkerView(settings, self.registry, self.faust, self.recorder)))
+        self.view = WorkerView(settings, self.registry, self.faust, self.recorder)
+        self.faust.add_routes(routes(self.view))
 
     def _positions(self) -> dict[int, int]:
         return {number: owned.partition.position.expected for number, owned in self.registry.owned.items()}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until ``stop`` is set."""
+        """Run until ``stop`` is set; should Faust give up first, the process ends."""
         writer = f"{os.uname().nodename}-{os.getpid()}"
         ticks = asyncio.create_task(tick_forever(self.settings, self.registry, self.faust, writer=writer))
         try:
             await self.faust.app.start()
             _log.info("worker started", http=self.settings.advertised_url, brokers=self.settings.brokers)
-            await stop.wait()
+            await self._until_stopped(stop)
+            await self.inputs.close()
         finally:
             ticks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticks
-            await self.inputs.close()
+            await self.view.close()
             await self.faust.app.stop()
+
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        """Wait. When Faust stops by itself, a process that is up and does nothing would be worse than none."""
+        asked = asyncio.create_task(stop.wait())
+        ended = asyncio.create_task(self.faust.ended())
+        await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            ended.cancel()
+        else:
+            self._ending("the Kafka client stopped", error=repr(ended.result()))
 
 
 def run_worker(settings: Settings) -> int:
@@ -101,14 +115,15 @@ def run_worker(settings: Settings) -> int:
         _log.critical(str(error))
         return 2
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(settings, partitions))
-    return 0
+        return runner.run(_main(settings, partitions, stopped))
 
 
-async def _main(settings: Settings, partitions: int) -> None:
+async def _main(settings: Settings, partitions: int, stopped: threading.Event) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if stopped.is_set():
+        return 0
     # Faust asks for the current loop when it is made, so it is made inside.
     running = asyncio.create_task(Worker(settings, partitions=partitions).run(stop))
     await asyncio.wait([running, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -119,4 +134,14 @@ async def _main(settings: Settings, partitions: int) -> None:
             _log.warning("the orderly stop took too long; the process ends now", seconds=STOP_S)
             sys.stderr.flush()
             os._exit(0)
-    running.result()
+    try:
+        running.result()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        _log.critical(f"{settings.http_host}:{settings.http_port}: somebody else listens there; set http_port")
+        return 2
+    except SendFailedError as error:
+        _log.critical("not everything could be stored at the end; it will be folded again", error=str(error))
+        return EXIT_UNREACHABLE
+    return 0

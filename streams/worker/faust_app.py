@@ -180,6 +180,12 @@ class FaustWorker:
         """Whether partitions are being distributed anew."""
         return bool(self.app.rebalancing)
 
+    async def ended(self) -> BaseException | None:
+        """Wait until the app stops by itself; returns why, where it says."""
+        await self.app.wait_until_stopped()
+        reason = self.app.crash_reason
+        return reason if isinstance(reason, BaseException) else None
+
     def add_routes(self, routes: Iterable[Any]) -> None:
         """Serve routes with Faust's aiohttp server; before it starts."""
         self.app.web.web_app.add_routes(routes)

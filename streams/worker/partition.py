@@ -143,9 +143,9 @@ class Partition:
         for name in sorted(names - self.services.keys() - self.stuck.keys()):
             if partition_of(name, self.partitions) != self.number:
                 continue
-            # Services that a checkpoint brought from later in the log do not count: the bound must come out the same
-            # whenever the log is read.
-            if sum(s.stored.created < offset for s in self.services.values()) >= SERVICES_MAX:
+            # The first ones of the log are admitted, whenever it is read: a service that is restored from later in the
+            # log is one of them itself.
+            if len(self.services) >= SERVICES_MAX:
                 self.surplus_services += 1
                 continue
             self.services[name] = start_service(name, offset, log_ms)

@@ -42,11 +42,14 @@ class Registry:
         self.answers = Answers()
         self.subscribers = Subscribers()
         self.closing = False
+        self.suspended_s = time.monotonic()
+        """When it last began to wait for partitions."""
 
     def suspend(self) -> None:
         """Partitions were revoked: nothing in memory is ours any more."""
         self.assignments += 1
         self.ready = False
+        self.suspended_s = time.monotonic()
         self.owned = {}
 
     def install(self, owned: dict[int, Owned], *, assignment: int) -> bool:

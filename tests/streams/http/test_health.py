@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.http.forwarding import FORWARDED
-from streams.http.health import STALLED_S, liveness, readiness
+from streams.http.health import RECOVERY_S, STALLED_S, liveness, readiness
 from streams.http.openapi import openapi
 from streams.http.routes import routes
 from streams.settings import Settings
@@ -25,6 +25,14 @@ def test_alive_means_that_inputs_move() -> None:
     stalled = liveness(running.view, time.monotonic() + STALLED_S + 1)
     assert not stalled.ok
     assert "partition 0" in stalled.why[0]
+
+
+def test_a_worker_that_waits_for_partitions_for_minutes_is_not_alive() -> None:
+    """Recovery that never ends is a known ailment; only a new start heals it."""
+    running = Running(STARTED)
+    running.worker.registry.suspend()
+    assert liveness(running.view, time.monotonic()).ok
+    assert not liveness(running.view, time.monotonic() + RECOVERY_S + 1).ok
 
 
 def test_ready_means_restored_caught_up_settled_and_every_service_judged() -> None:
