@@ -57,11 +57,17 @@ class Releases:
     def _release(self, live: Traffic) -> None:
         plan = stages(self.service, ("20%", "1s"), ("50%", "10m"), metrics=METRICS)
         self.worker.post(f"/v1/services/{self.service}/release", plan.encode())
-        wait_for(lambda: live.router.state().weights_ppm.get("v2") == 500_000, 60, what="advanced to 50 %")
+        wait_for(
+            lambda: live.router.state().weights_ppm.get("v2") == 500_000,
+            60,
+            what="advanced to 50 %",
+            dump=lambda: str(decisions(self.running, self.service)[-2:]),
+        )
         bad_since_ms = live.become(error_rate=1.0)
         wait_for(lambda: live.router.state().release_state == "rolled_back", 60, what="rolled back")
         first_bad_ms = next(one.at_ms for one in live.served if one.at_ms >= bad_since_ms and one.version == "v2")
         live.become(error_rate=Arm().error_rate)
+        time.sleep(1.0)  # so that no bad event of this release counts against the next
         self.first_bad_to_route_ms.append(routes(self.running, self.service)[-1].at_ms - first_bad_ms)
 
     def newest_event_to_route_ms(self) -> list[int]:
