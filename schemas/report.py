@@ -70,6 +70,6 @@ class Report(msgspec.Struct, tag="report", tag_field="type", omit_defaults=True)
     cells: list[Cell] = []
     format: int = REPORT_VERSION
     folded: dict[str, int] = {}
-    """Per service: how many names were folded into ``other`` in this slice so far."""
+    """Per service: how often a name, a pane or a bin beyond its bound was replaced in this slice so far."""
     newest_ms: int = 0
     """Log-append time of the newest record in the prefix; 0 when there is none."""

@@ -58,6 +58,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         inputs_topic=inputs,
         group_id=settings.group("ingest"),
         input_partitions=found,
+        http_host=settings.http_host,
         http_port=settings.ingest_http_port,
         embedded=settings.embedded,
     )

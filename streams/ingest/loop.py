@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.ingest.engine import Engine
+from streams.ingest.http import Liveness, serve
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.outbox import DeliveryError, KafkaOutbox
 from streams.ingest.settings import IngestSettings
@@ -39,13 +40,20 @@ def run_ingest(settings: IngestSettings, stop: threading.Event) -> int:
     0 after a stop; 2 when the source topic must not be read as it is; 3 when the broker refused a record for good or
     failed fatally. After anything but 0 nothing more was committed, and a restart counts everything again.
     """
-    metrics = IngestMetrics()
+    metrics, liveness = IngestMetrics(), Liveness()
     if settings.http_port is not None:
-        metrics.serve(settings.http_port)
-    topic_id = _wait_for_topic(settings, stop)
+        try:
+            serve(metrics.registry, liveness, host=settings.http_host, port=settings.http_port)
+        except OSError as error:
+            address = f"{settings.http_host}:{settings.http_port}"
+            _log.error(
+                "ingest cannot listen for HTTP; choose another ingest_http_port", address=address, problem=str(error)
+            )
+            return EXIT_WRONG_INPUT
+    topic_id = _wait_for_topic(settings, stop, liveness)
     if topic_id is None:
         return EXIT_OK
-    loop = _Loop(settings, topic_id, metrics)
+    loop = _Loop(settings, topic_id, metrics, liveness)
     try:
         loop.run(stop)
     except CreateTimeError as error:
@@ -63,8 +71,9 @@ def run_ingest(settings: IngestSettings, stop: threading.Event) -> int:
     return EXIT_OK
 
 
-def _wait_for_topic(settings: IngestSettings, stop: threading.Event) -> str | None:
+def _wait_for_topic(settings: IngestSettings, stop: threading.Event, liveness: Liveness) -> str | None:
     while not stop.is_set():
+        liveness.moved()
         try:
             return topic_identity(settings)
         except KafkaException as error:
@@ -79,9 +88,10 @@ def _wait_for_topic(settings: IngestSettings, stop: threading.Event) -> str | No
 
 
 class _Loop:
-    def __init__(self, settings: IngestSettings, topic_id: str, metrics: IngestMetrics) -> None:
+    def __init__(self, settings: IngestSettings, topic_id: str, metrics: IngestMetrics, liveness: Liveness) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._liveness = liveness
         self._outbox = KafkaOutbox(settings, self._acknowledged)
         self._engine = Engine(settings, topic_id, self._outbox, metrics)
         self._consumer: Any = Consumer(consumer_properties(settings))
@@ -117,6 +127,7 @@ class _Loop:
         next_flush_s = time.monotonic() + flush_s
         next_commit_s = time.monotonic() + _COMMIT_EVERY_S
         while not stop.is_set():
+            self._liveness.moved()
             self._hold_back()
             wait_s = min(_POLL_S, max(0.0, next_flush_s - time.monotonic()))
             messages = self._consumer.consume(settings.batch_size, wait_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streams.ingest.dead_letters import REASONS
 
@@ -45,10 +45,6 @@ class IngestMetrics:
         )
         for reason in REASONS:
             self._dead.labels(reason)
-
-    def serve(self, port: int) -> None:
-        """Answer ``/metrics`` on a port, in a thread that ends with the process."""
-        start_http_server(port, registry=self.registry)
 
     def took(self, events: int) -> None:
         self._events.inc(events)

@@ -18,7 +18,7 @@ class IngestSettings:
     input_partitions : partition count of ``canary.inputs``, as the broker's metadata says.
     flush_ms : how often the open slices are reported.
     batch_size : records taken at once, at most.
-    http_port : where ``/metrics`` is served; None = nowhere.
+    http_host, http_port : where ``/metrics`` and ``/healthz`` are served; port None = nowhere.
     embedded : the broker is librdkafka's mock cluster, which knows neither LogAppendTime nor topic ids.
     """
 
@@ -30,6 +30,7 @@ class IngestSettings:
     input_partitions: int
     flush_ms: int = 250
     batch_size: int = 10_000
+    http_host: str = "127.0.0.1"
     http_port: int | None = None
     embedded: bool = False
 
