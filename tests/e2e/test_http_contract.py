@@ -115,12 +115,14 @@ def test_problems(stack: Stack) -> None:
 
 
 def test_health_and_metrics(stack: Stack) -> None:
-    """The worker is alive and ready, and the metrics of both processes cover what operators ask for."""
+    """Both processes are alive, the worker ready, and their metrics together cover what operators ask for."""
     send(stack, "measured", 2)
     stack.worker.post("/v1/services/measured/release", stages("measured", ("1%", "10m")).encode())
     for path in ("/healthz", "/readyz"):
         assert stack.worker.get(path)["ok"] is True
     ingest = f"http://127.0.0.1:{stack.ingest.environment['SERINUS_INGEST_HTTP_PORT']}"
+    with urllib.request.urlopen(f"{ingest}/healthz", timeout=10) as response:
+        assert response.status == 200
     text = ""
     for url in (stack.worker.url, ingest):
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:

@@ -1,26 +1,26 @@
-"""A bad canary under live traffic is rolled back early, and fast."""
+"""The demo's bad canary under live traffic on a real Kafka is rolled back early, and fast."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from pathlib import Path
 
 import pytest
 
 from schemas.decision import Action, Decision
 from schemas.units import PPM
+from tests.conftest import ROOT
 from tests.e2e.audit import appended_ms, decisions, routes
 from tests.e2e.conftest import Stack
 from tests.e2e.pipeline import wait_for
-from tests.e2e.plans import stages
 from tests.e2e.traffic import Arm, Traffic
 
-SERVICE = "rolled-back"
+SERVICE = "chat"
+PLAN = ROOT / "streams" / "demo" / "plans" / "chat.yaml"
+"""The demo's own plan: 5 %, 10 %, 50 %, alpha 0.1 %."""
 RATE_PER_S = 1_000
 SHARE_MAX_PPM = 100_000
 EVENT_TO_ROUTE_MAX_MS = 2_000
-PLAN = stages(SERVICE, ("1%", "4s"), ("5%", "8s"), ("10%", "15s"), ("25%", "15s"), ("50%", "15s"))
 
 
 def worst_event_to_route_ms(stack: Stack, made: list[Decision]) -> int:
@@ -32,16 +32,24 @@ def worst_event_to_route_ms(stack: Stack, made: list[Decision]) -> int:
     return max(took_ms)
 
 
+def check_share(live: Traffic, decision: Decision) -> None:
+    """The traffic has followed the route: its share is the decision's within four standard errors and half a percent.
+
+    The half percent is for the split of 100,000 users, which is itself random.
+    """
+    wanted = decision.weights_ppm.get("v2", 0) / PPM
+    found, requests = live.share_of(decision.epoch)
+    assert requests > 0, f"no request followed epoch {decision.epoch}"
+    assert abs(found - wanted) <= 4 * (wanted * (1 - wanted) / requests) ** 0.5 + 0.005 * (wanted > 0), decision
+
+
 @pytest.mark.kafka
 @pytest.mark.slow
-def test_a_bad_canary_is_rolled_back_at_a_tenth_of_traffic_at_most(stack: Stack, tmp_path: Path) -> None:
+def test_a_bad_canary_is_rolled_back_at_a_tenth_of_traffic_at_most(stack: Stack) -> None:
     """Errors 1 → 4 % and latency +20 % at 1,000 events/s: rolled back at ≤ 10 %, each route within 2 s of its event."""
-    plan = tmp_path / "plan.yaml"
-    plan.write_text(PLAN, encoding="utf-8")
     with Traffic(stack.pipeline, SERVICE, rate_per_s=RATE_PER_S, canary=Arm(error_rate=0.04, latency_ms=216)) as live:
         wait_for(lambda: stack.worker.counted(SERVICE) > 0, 20, what="traffic is seen", dump=stack.pipeline.logs)
-        began_s = time.monotonic()
-        started = stack.pipeline.run("release", "start", str(plan))
+        started = stack.pipeline.run("release", "start", str(PLAN))
         assert started.returncode == 0, started.stdout + started.stderr
 
         def rolled_back() -> bool:
@@ -57,12 +65,7 @@ def test_a_bad_canary_is_rolled_back_at_a_tenth_of_traffic_at_most(stack: Stack,
     print(f"rolled back after {took_s:.1f} s, shares {shares_ppm} ppm: {made[-1].reason}")
     assert made[-1].action is Action.ROLLBACK, made[-1].reason
     assert made[-1].evidence and max(shares_ppm) <= SHARE_MAX_PPM
-    assert live.share(since_s=began_s, until_s=ended_s) > 0, "the canary never served"
-    busiest = max(live.share(since_s=t, until_s=t + 2) for t in _every(2.0, began_s, ended_s))
-    assert busiest <= SHARE_MAX_PPM / PPM + 0.03
+    for decision in made:
+        check_share(live, decision)
     assert live.share(since_s=ended_s + 0.1, until_s=after_s) == 0.0
     assert worst_event_to_route_ms(stack, made) <= EVENT_TO_ROUTE_MAX_MS
-
-
-def _every(step_s: float, from_s: float, to_s: float) -> list[float]:
-    return [from_s + step_s * i for i in range(int((to_s - from_s) / step_s))]

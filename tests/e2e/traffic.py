@@ -24,11 +24,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Served:
-    """One request: when (monotonic, s, and Unix ms), and by which version."""
+    """One request: when (monotonic, s, and Unix ms), by which version, and the epoch of the route that said so."""
 
     at_s: float
     at_ms: int
     version: str
+    epoch: int | None
 
 
 class Traffic:
@@ -60,6 +61,11 @@ class Traffic:
         versions = [one.version for one in self.served if since_s <= one.at_s < until_s]
         return versions.count("v2") / len(versions)
 
+    def share_of(self, epoch: int) -> tuple[float, int]:
+        """Share of the canary among the requests that one route has split, and their number."""
+        versions = [one.version for one in self.served if one.epoch == epoch]
+        return versions.count("v2") / max(1, len(versions)), len(versions)
+
     def _run(self) -> None:
         began_s, sent = time.monotonic(), 0
         while not self._stop.wait(_TICK_S):
@@ -71,7 +77,7 @@ class Traffic:
     def _request(self) -> None:
         unit = f"user-{self._random.randrange(100_000)}"
         version, epoch, bucket = self.router.route(unit)
-        self.served.append(Served(time.monotonic(), time.time_ns() // 1_000_000, version))
+        self.served.append(Served(time.monotonic(), time.time_ns() // 1_000_000, version, epoch))
         arm = self.arms[version]
         self.emitter.emit(
             version=version,
