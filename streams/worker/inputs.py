@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -36,9 +37,11 @@ class InputsAgent:
         port: BrokerPort,
         recorder: Recorder,
         ending: Ending,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = settings.topic(INPUTS)
         self._registry, self._port, self._recorder, self._ending = registry, port, recorder, ending
+        self._now_s = now_s
         self._publisher = Publisher(settings, port, registry, recorder)
         self._dead_letters = DeadLetters(settings, port, recorder)
 
@@ -74,6 +77,9 @@ class InputsAgent:
         Whether this record is now the next one.
         """
         number, position = arrived.partition, owned.partition.position
+        now_s = self._now_s()
+        if not position.seek_due(now_s):
+            return False
         self._recorder.gaps.inc()
         first, _ = (await self._port.bounds())[number]
         if position.expected < first:
@@ -85,7 +91,7 @@ class InputsAgent:
             )
             position.skip_to(first)
             return position.expected == arrived.offset
-        if not position.sought():
+        if not position.sought(now_s):
             self._ending("inputs are missing in the middle of the log", partition=number, expected=position.expected)
         _log.warning("reading back to a missing input", partition=number, expected=position.expected, at=arrived.offset)
         await self._port.seek(number, position.expected)

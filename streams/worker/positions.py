@@ -7,6 +7,9 @@ import enum
 SEEKS_MAX = 3
 """Seeking back this often in vain means that the record is not there."""
 
+SEEK_S = 3.0
+"""After a seek, records that were already on their way still arrive: they say nothing new for this long."""
+
 
 class Arrival(enum.Enum):
     """What a record's offset says."""
@@ -28,7 +31,7 @@ class Position:
 
     def __init__(self, expected: int) -> None:
         self.expected = expected
-        self._seeks = 0
+        self._seeks, self._sought_s = 0, float("-inf")
 
     def arrival(self, offset: int) -> Arrival:
         """Compare a record's offset with the expected one; changes nothing."""
@@ -38,15 +41,19 @@ class Position:
 
     def passed(self) -> None:
         """The expected record is done with."""
-        self.expected += 1
-        self._seeks = 0
+        self.skip_to(self.expected + 1)
 
-    def sought(self) -> bool:
+    def seek_due(self, now_s: float) -> bool:
+        """Whether it is time to seek back, for the first time or again; ``now_s`` is a monotonic clock."""
+        return now_s - self._sought_s >= SEEK_S
+
+    def sought(self, now_s: float) -> bool:
         """Note one more seek back to the expected offset; False when that was tried too often."""
         self._seeks += 1
+        self._sought_s = now_s
         return self._seeks <= SEEKS_MAX
 
     def skip_to(self, offset: int) -> None:
-        """Records up to ``offset`` no longer exist: go on from there."""
+        """Go on from ``offset``."""
         self.expected = offset
-        self._seeks = 0
+        self._seeks, self._sought_s = 0, float("-inf")

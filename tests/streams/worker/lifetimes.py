@@ -58,7 +58,7 @@ class Lifetime:
         self.owned = Owned(self.partition, Checkpointer(self.partition, broker, lambda: self.now_s))
         self.registry.install({0: self.owned}, assignment=0)
         self.recorder = Recorder()
-        self.agent = InputsAgent(Settings(), self.registry, broker, self.recorder, end_test)
+        self.agent = InputsAgent(Settings(), self.registry, broker, self.recorder, end_test, lambda: self.now_s)
 
     def read(self, until: int | None = None) -> None:
         """Read the log from where recovery begins."""

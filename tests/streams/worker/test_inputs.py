@@ -70,8 +70,12 @@ def test_a_hole_that_stays_ends_the_process() -> None:
     broker = MemoryBroker()
     worker = Lifetime(broker, [])
     broker.limits = {0: (0, 10)}
+    handle(worker, *(arrived(4 + i, encode_input(Tick())) for i in range(5)))
+    assert len(broker.seeks) == 1, "what was on its way when the worker sought does not count"
     with pytest.raises(Ended, match="missing"):
-        handle(worker, *(arrived(4, encode_input(Tick())) for _ in range(10)))
+        for _ in range(10):
+            worker.now_s += 5.0
+            handle(worker, arrived(4, encode_input(Tick())))
 
 
 def test_a_truncated_log_is_gone_on_with() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.worker.positions import SEEKS_MAX, Arrival, Position
+from streams.worker.positions import SEEK_S, SEEKS_MAX, Arrival, Position
 
 
 def test_offsets_below_at_and_above_the_expected_one() -> None:
@@ -16,6 +16,17 @@ def test_offsets_below_at_and_above_the_expected_one() -> None:
 def test_seeking_back_is_given_up_after_some_tries() -> None:
     """A record that never comes must not be sought for ever; one that comes resets the count."""
     position = Position(5)
-    assert [position.sought() for _ in range(SEEKS_MAX + 1)] == [True] * SEEKS_MAX + [False]
+    assert [position.sought(i * SEEK_S) for i in range(SEEKS_MAX + 1)] == [True] * SEEKS_MAX + [False]
     position.passed()
-    assert position.sought()
+    assert position.sought(0.0)
+
+
+def test_records_already_on_their_way_do_not_seek_again() -> None:
+    """After a seek, what was fetched before still arrives; it must not use up the tries."""
+    position = Position(5)
+    assert position.seek_due(0.0)
+    position.sought(0.0)
+    assert not position.seek_due(SEEK_S - 0.1)
+    assert position.seek_due(SEEK_S)
+    position.passed()
+    assert position.seek_due(0.1)
