@@ -43,7 +43,7 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
     k_c: Floats
 
     def __post_init__(self) -> None:
-        _check_rows(self.rows)
+        check_rows(self.rows)
         for n, k in ((self.n_b, self.k_b), (self.n_c, self.k_c)):
             if not (n.shape == k.shape == self.rows.shape and bool(((k >= 0) & (k <= n) & (n < np.inf)).all())):
                 raise ValueError("RateBatch: counts must be finite with 0 <= k <= n, one for each row")
@@ -91,7 +91,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
     m2_c: Floats
 
     def __post_init__(self) -> None:
-        _check_rows(self.rows)
+        check_rows(self.rows)
         columns = (self.n_b, self.mean_b, self.m2_b, self.n_c, self.mean_c, self.m2_c)
         if any(column.shape != self.rows.shape for column in columns):
             raise ValueError("MeanBatch: every column has one entry for each row")
@@ -175,6 +175,7 @@ def _rows(rows: list[int]) -> Ints:
     return np.array(rows, dtype=np.int64)
 
 
-def _check_rows(rows: Ints) -> None:
+def check_rows(rows: Ints) -> None:
+    """Refuse rows that repeat or are no segment's."""
     if rows.ndim != 1 or bool((rows < 1).any()) or np.unique(rows).size != rows.size:
         raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {rows.tolist()}")

@@ -32,6 +32,9 @@ def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm:
     n_b KL(p, q) + n_c KL(p, q + Δ), (q, q + Δ) being the nearest point of "worse by Δ" (Turner, Ly and Grünwald 2024);
     so n_c = ln(1/α) / (KL(p, q+Δ) + n_b/n_c · KL(p, q)).
 
+    Quantiles: the same, for "beyond the threshold made worse by the margin" of the canary against "beyond the
+    threshold" of the baseline, for values with an exponential distribution.
+
     Means: PASS comes at the information t* = K² cv² f / Δ² (:func:`detectors.sequential.normal_mixture.tuned_time`),
     information being n_c n_b / (n_c + n_b). f is how much larger the variance is that the bound uses because it scales
     the baseline by 1 + Δ: the larger of the sandwich's and the pooled one's.
@@ -54,6 +57,8 @@ def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm:
     baseline_ppm = PPM - weight_ppm * len(plan.canaries)
     share = weight_ppm / (weight_ppm + baseline_ppm)
     margin = margin_at(plan, gate, for_share_ppm)
+    if gate.level is not None:
+        return _of_quantile(gate, share, margin, 1.0 if plan.advance == "strict" else for_share_ppm / PPM)
     return _of_rate(share, margin) if gate.kind == "rate" else _of_mean(share, margin)
 
 
@@ -61,6 +66,18 @@ def _of_rate(share: float, margin: float) -> float:
     p, one = ERROR_RATE_ASSUMED, np.ones(1)
     q = float(nearest_null(p * one, p * one, (1.0 - share) * one, share * one, margin * one)[0])
     growth = _kl(p, q + margin) + (1.0 - share) / share * _kl(p, q)
+    return math.log(1.0 / ALPHA_PASS) / growth
+
+
+def _of_quantile(gate: Metric, share: float, margin: float, opens: float) -> float:
+    level = gate.level or 0.5
+    if gate.worse == "lower":
+        p, far = level, -math.expm1(math.log1p(-level) * (1.0 - margin))
+    else:
+        p, far = 1.0 - level, (1.0 - level) ** (1.0 + margin)
+    one, gap = np.ones(1), min((1.0 - opens) / opens * (p - far), 0.99 * (1.0 - p))
+    q = float(nearest_null(p * one, far * one, (1.0 - share) * one, share * one, gap * one)[0])
+    growth = _kl(far, q + gap) + (1.0 - share) / share * _kl(p, q)
     return math.log(1.0 / ALPHA_PASS) / growth
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from releases.budget import ALPHA_PASS
+from releases.quantile_gate import QuantileGate, QuantileKnown
 from releases.ramps.ramp import stages_of
 from schemas.plan import Metric, Plan
 from schemas.units import PPM
@@ -44,7 +45,7 @@ class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
     effect: EffectState
 
 
-Known = RateKnown | MeanKnown
+Known = RateKnown | MeanKnown | QuantileKnown
 
 
 class Gate(Protocol):
@@ -73,12 +74,16 @@ class Gate(Protocol):
         """The same of each row: the total, then each segment."""
         ...
 
-    def excluded(self, known: Known, margin: float, *, recent: bool) -> float:
-        """Logarithm of the evidence against "worse by ``margin`` or more"."""
+    def excluded(self, known: Known, share_ppm: int, *, recent: bool) -> float:
+        """Logarithm of the evidence against the harm that must be excluded before the canaries get ``share_ppm``."""
         ...
 
     def estimate(self, known: Known, row: int) -> Estimate:
         """Both arms' estimates and the effect with its interval."""
+        ...
+
+    def threshold(self, known: Known) -> float | None:
+        """What the arms are compared at, in the metric's unit: the baseline's quantile; None where there is none."""
         ...
 
 
@@ -86,7 +91,8 @@ def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:
     """The degradation that must be excluded before the canaries' share may become ``share_ppm``.
 
     The plan's margin says how much worse all users together may fare; with a share w of them on the canary that allows
-    margin / w there. ``advance: strict`` asks for the full margin at every step.
+    margin / w there. ``advance: strict`` asks for the full margin at every step. A quantile's margin stays what it is,
+    since its gate asks about the quantile of all users together (:mod:`detectors.sequential.step_margin`).
 
     >>> from schemas.plan import EXAMPLE, parse_plan
     >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
@@ -94,7 +100,7 @@ def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:
     0.01
     """
     margin = float(metric.margin or 0.0)
-    if plan.advance == "population":
+    if plan.advance == "population" and metric.level is None:
         margin *= PPM / share_ppm
     return min(margin, MARGIN_MAX)
 
@@ -105,16 +111,26 @@ def gate_of(plan: Plan, metric: Metric) -> Gate:
     shares = {PPM} | {
         min(PPM, s.weight_ppm * k) for s in stages_of(plan.ramp) for k in range(1, len(plan.canaries) + 1)
     }
-    margins = tuple(sorted({margin_at(plan, metric, share) for share in shares}))
+    if metric.level is not None:
+        return QuantileGate(plan, metric, tuple(sorted(shares if plan.advance == "population" else {PPM})))
+    margins = Margins(tuple(sorted({margin_at(plan, metric, share) for share in shares})), plan, metric)
     if metric.kind == "rate":
         return RateGate(plan.baseline, metric.tolerated, margins)
     directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
-    return MeanGate(plan.baseline, metric.name, metric.tolerated, margins, directions)
+    return MeanGate(plan.baseline, metric, margins, directions)
 
 
-def _column(margins: tuple[float, ...], margin: float) -> int:
-    """The largest margin of the grid that is not above the one asked for: never a laxer one."""
-    return max(sum(1 for known in margins if known <= margin * (1 + 1e-9)) - 1, 0)
+class Margins:
+    """The grid of margins that a plan can ask for, and which of them a share asks for."""
+
+    def __init__(self, grid: tuple[float, ...], plan: Plan, metric: Metric) -> None:
+        self.grid = grid
+        self._asked: Callable[[int], float] = partial(margin_at, plan, metric)
+
+    def column(self, share_ppm: int) -> int:
+        """The largest margin of the grid that is not above the one asked for: never a laxer one."""
+        asked = self._asked(share_ppm)
+        return max(sum(1 for known in self.grid if known <= asked * (1 + 1e-9)) - 1, 0)
 
 
 class RateGate:
@@ -122,9 +138,9 @@ class RateGate:
 
     detector, detector_version = Evalue2x2.NAME, Evalue2x2.VERSION
 
-    def __init__(self, baseline: str, tolerance: float, margins: tuple[float, ...]) -> None:
+    def __init__(self, baseline: str, tolerance: float, margins: Margins) -> None:
         self._baseline, self._margins = baseline, margins
-        self._fail, self._pass, self._effect = Evalue2x2(tolerance), Margin2x2(margins), Effect()
+        self._fail, self._pass, self._effect = Evalue2x2(tolerance), Margin2x2(margins.grid), Effect()
 
     def start(self) -> RateKnown:
         return RateKnown(self._fail.start(), self._pass.start(), self._pass.start(), self._effect.start())
@@ -151,13 +167,17 @@ class RateGate:
         assert isinstance(known, RateKnown)
         return [float(value) for value in self._fail.harm(known.fail)]
 
-    def excluded(self, known: Known, margin: float, *, recent: bool) -> float:
+    def excluded(self, known: Known, share_ppm: int, *, recent: bool) -> float:
         assert isinstance(known, RateKnown)
         state = known.recent if recent else known.overall
-        return float(self._pass.excluded(state)[0][_column(self._margins, margin)])
+        return float(self._pass.excluded(state)[0][self._margins.column(share_ppm)])
 
     def estimate(self, known: Known, row: int) -> Estimate:
+        assert isinstance(known, RateKnown)
         return self._effect.estimate(known.effect, row)
+
+    def threshold(self, known: Known) -> None:
+        return None
 
 
 class MeanGate:
@@ -165,12 +185,10 @@ class MeanGate:
 
     detector, detector_version = MeanEvalue.NAME, MeanEvalue.VERSION
 
-    def __init__(
-        self, baseline: str, name: str, tolerance: float, margins: tuple[float, ...], worse: tuple[Worse, ...]
-    ) -> None:
-        self._baseline, self._name, self._margins = baseline, name, margins
-        self._fail = tuple(MeanEvalue(tolerance, direction) for direction in worse)
-        self._pass = tuple(MeanBound(margins, direction, ALPHA_PASS) for direction in worse)
+    def __init__(self, baseline: str, metric: Metric, margins: Margins, worse: tuple[Worse, ...]) -> None:
+        self._baseline, self._name, self._margins = baseline, metric.name, margins
+        self._fail = tuple(MeanEvalue(metric.tolerated, direction) for direction in worse)
+        self._pass = tuple(MeanBound(margins.grid, direction, ALPHA_PASS) for direction in worse)
         self._effect = Effect(relative=True)
 
     def start(self) -> MeanKnown:
@@ -202,11 +220,15 @@ class MeanGate:
         rows = [gate.harm(state) for gate, state in zip(self._fail, known.fail, strict=True)]
         return [float(max(values)) for values in zip(*rows, strict=True)]
 
-    def excluded(self, known: Known, margin: float, *, recent: bool) -> float:
+    def excluded(self, known: Known, share_ppm: int, *, recent: bool) -> float:
         assert isinstance(known, MeanKnown)
         states = known.recent if recent else known.overall
-        column = _column(self._margins, margin)
+        column = self._margins.column(share_ppm)
         return min(float(b.excluded(s)[0][column]) for b, s in zip(self._pass, states, strict=True))
 
+    def threshold(self, known: Known) -> None:
+        return None
+
     def estimate(self, known: Known, row: int) -> Estimate:
+        assert isinstance(known, MeanKnown)
         return self._effect.estimate(known.effect, row)

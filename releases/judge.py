@@ -14,7 +14,7 @@ from detectors.summaries.summary import Summary
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
 from releases.gates import Known, gate_of, margin_at
-from releases.sentence import comparison, degradation, once_in
+from releases.sentence import Arms, comparison, degradation, once_in
 from releases.verdict import combine
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Metric, Plan
@@ -162,9 +162,8 @@ def _verdict(plan: Plan, gate: Metric, known: Known, share_ppm: int, log_evidenc
     estimate = judge.estimate(known, 0)
     if estimate.n_canary == 0 or estimate.n_baseline == 0:
         return Verdict.NO_DATA
-    margin = margin_at(plan, gate, share_ppm)
-    overall = judge.excluded(known, margin, recent=False)
-    recent = judge.excluded(known, margin, recent=True)
+    overall = judge.excluded(known, share_ppm, recent=False)
+    recent = judge.excluded(known, share_ppm, recent=True)
     if math.isnan(overall) or math.isnan(recent) or math.isnan(log_evidence):
         return Verdict.ERROR
     shown = min(overall, recent) if share_ppm == PPM else overall
@@ -177,7 +176,8 @@ def _evidence(
     row, segment, verdict, log_evidence, share_ppm = found
     judge = gate_of(plan, gate)
     estimate = judge.estimate(known, row)
-    pair = comparison(gate, canary=estimate.canary, baseline=estimate.baseline, versions=(canary, plan.baseline))
+    arms = Arms(canary, estimate.canary, plan.baseline, estimate.baseline)
+    pair = comparison(gate, arms, threshold=judge.threshold(known))
     where = f" in segment {segment}" if segment else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
@@ -192,6 +192,8 @@ def _evidence(
             sentence = f"{gate.label}: the evidence of {canary} is not a number"
         case Verdict.INCONCLUSIVE:
             sentence = f"{counts}; {margin} worse is not excluded yet"
+            if gate.level is not None and estimate.canary is None:
+                sentence = f"{gate.label}: still learning where that of {plan.baseline} is"
     return Evidence(
         metric=gate.label,
         segment=segment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from schemas.plan import Metric
 
@@ -10,15 +11,26 @@ _SUFFIX_MS = ("_ms",)
 
 
 def amount(metric: Metric, value: float | None) -> str:
-    """A value in words: rates as percentages, milliseconds with their unit, numbers to three digits.
+    """A value in words: rates and shares beyond a quantile as percentages, the rest as :func:`quantity`.
 
     >>> amount(Metric("error_rate"), 0.0487), amount(Metric("latency_ms"), 212.3), amount(Metric("latency_ms"), None)
     ('4.87 %', '212 ms', 'unknown')
     """
     if value is None or not math.isfinite(value):
         return "unknown"
-    if metric.kind == "rate":
+    if metric.kind == "rate" or metric.level is not None:
         return f"{_digits(100 * value)} %"
+    return quantity(metric, value)
+
+
+def quantity(metric: Metric, value: float | None) -> str:
+    """A value in the metric's own unit: milliseconds with it, numbers to three digits.
+
+    >>> quantity(Metric("latency_ms", statistic="p99"), 812.3)
+    '812 ms'
+    """
+    if value is None or not math.isfinite(value):
+        return "unknown"
     return f"{_digits(value)} ms" if metric.name.endswith(_SUFFIX_MS) else _digits(value)
 
 
@@ -34,12 +46,37 @@ def degradation(metric: Metric, harm: float) -> str:
     return f"{size} point" if size == "1" else f"{size} points"
 
 
-def comparison(metric: Metric, *, canary: float | None, baseline: float | None, versions: tuple[str, str]) -> str:
-    """``error_rate 4.87 % (v2) vs 1.02 % (v1)``; ``versions`` are canary and baseline."""
-    ours, theirs = versions
-    text = f"{metric.label} {amount(metric, canary)} ({ours}) vs {amount(metric, baseline)} ({theirs})"
-    if metric.kind != "rate" and canary is not None and baseline:
-        return f"{text}, {100 * (canary / baseline - 1):+.1f} %"
+class Arms(NamedTuple):
+    """Names and values of the two versions that are compared."""
+
+    canary: str
+    canary_value: float | None
+    baseline: str
+    baseline_value: float | None
+
+
+def comparison(metric: Metric, arms: Arms, *, threshold: float | None = None) -> str:
+    """What was measured of both, in words.
+
+    Parameters
+    ----------
+    metric : what was measured.
+    arms : rates and means; for a quantile the shares beyond its threshold.
+    threshold : the baseline's quantile, in the metric's unit.
+
+    >>> comparison(Metric("error_rate"), Arms("v2", 0.0487, "v1", 0.0102))
+    'error_rate 4.87 % (v2) vs 1.02 % (v1)'
+    >>> comparison(Metric("latency_ms", statistic="p99"), Arms("v2", 0.031, "v1", 0.01), threshold=812.0)
+    'latency_ms p99: 3.1 % (v2) vs 1 % (v1) are above 812 ms'
+    """
+    ours, theirs = amount(metric, arms.canary_value), amount(metric, arms.baseline_value)
+    both = f"{ours} ({arms.canary}) vs {theirs} ({arms.baseline})"
+    if metric.level is not None:
+        side = "at most" if metric.worse == "lower" else "above"
+        return f"{metric.label}: {both} are {side} {quantity(metric, threshold)}"
+    text = f"{metric.label} {both}"
+    if metric.kind != "rate" and arms.canary_value is not None and arms.baseline_value:
+        return f"{text}, {100 * (arms.canary_value / arms.baseline_value - 1):+.1f} %"
     return text
 
 

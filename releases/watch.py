@@ -12,7 +12,7 @@ import msgspec
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
 from detectors.protocol import Score
 from detectors.summaries.summary import Summary
-from releases.sentence import amount
+from releases.sentence import amount, quantity
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Metric, Plan
 
@@ -68,7 +68,9 @@ def _value(metric: Metric, summary: Summary) -> tuple[float | None, int]:
     if metric.kind == "rate":
         return summary.requests.value, summary.requests.n
     measure = summary.metrics.get(metric.name)
-    return (None, 0) if measure is None else (measure.moments.value, measure.moments.n)
+    if measure is None:
+        return None, 0
+    return (measure.moments.value if metric.level is None else measure.quantile(metric.level)), measure.moments.n
 
 
 def _next(seen: Seen, value: float | None, n: int) -> Seen:
@@ -91,7 +93,8 @@ def evidence(plan: Plan, watched: Watched) -> tuple[Evidence, ...]:
 
 def _row(metric: Metric, version: str, seen: Seen) -> Evidence:
     z = "" if seen.score.z is None else f", {seen.score.z:+.1f} standard deviations from its own past"
-    said = f"{amount(metric, seen.value)} in the last {WINDOW_MS // 1000} s{z}"
+    shown = quantity(metric, seen.value) if metric.level is not None else amount(metric, seen.value)
+    said = f"{shown} in the last {WINDOW_MS // 1000} s{z}"
     return Evidence(
         metric=metric.label,
         segment="",

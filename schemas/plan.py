@@ -16,6 +16,9 @@ STEPS_MAX = 200
 METRICS_IN_PLAN_MAX = 16
 DURATION_MAX = Duration(365 * 86_400_000)
 _FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+QUANTILE_MARGIN_MIN = Fraction(0.03)
+"""Quantiles are read from bins 2 % wide: a smaller margin would be rounded down to none."""
 _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")
 
 
@@ -85,6 +88,11 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.name == "error_rate":
             return "rate"
         return "mix" if self.name.startswith("labels.") else "mean"
+
+    @property
+    def level(self) -> float | None:
+        """The quantile's level: 0.99 for p99; None for other statistics."""
+        return QUANTILES.get(self.kind)
 
     @property
     def label(self) -> str:
@@ -280,16 +288,21 @@ def _check_metric(metric: Metric, path: str) -> None:
     if metric.name == "joint" or metric.name.startswith("labels."):
         raise RuleError(f"{path}.name", f"found {metric.name!r}; this version has no gate or observer for it yet")
     if (metric.name == "error_rate") != (metric.kind == "rate"):
-        allowed = "rate" if metric.name == "error_rate" else "mean"
-        raise RuleError(f"{path}.statistic", f"found {metric.kind!r} for {metric.name}; allowed is {allowed}")
-    if metric.kind not in {"rate", "mean"}:
-        raise RuleError(f"{path}.statistic", f"found {metric.kind!r}; this version judges rate and mean")
+        allowed = "is rate" if metric.name == "error_rate" else "are mean, p50, p95, p99"
+        raise RuleError(f"{path}.statistic", f"found {metric.kind!r} for {metric.name}; allowed {allowed}")
+    if metric.kind == "mix":
+        raise RuleError(f"{path}.statistic", f"found 'mix' for {metric.name}; allowed are mean, p50, p95, p99")
     if metric.role == "observe":
         return
     if metric.margin is None:
         raise RuleError(f"{path}.margin", "missing; a gate needs the largest degradation that is acceptable")
     if not 0 < metric.margin <= 1:
         raise RuleError(f"{path}.margin", f"found {metric.margin.text()}; allowed is more than 0% and at most 100%")
+    if metric.level is not None and metric.margin < QUANTILE_MARGIN_MIN:
+        found, least = metric.margin.text(), QUANTILE_MARGIN_MIN.text()
+        raise RuleError(f"{path}.margin", f"found {found} for {metric.kind}; allowed is at least {least}")
+    if metric.level is not None and metric.worse != "higher" and metric.margin >= Fraction(1.0):
+        raise RuleError(f"{path}.margin", f"found 100% for {metric.kind}; allowed is less when lower is worse")
     if metric.tolerance is not None and metric.tolerance >= metric.margin:
         found = metric.tolerance.text()
         raise RuleError(f"{path}.tolerance", f"found {found}; allowed is less than the margin ({metric.margin.text()})")

@@ -210,3 +210,13 @@ class LogHistogram(msgspec.Struct, frozen=True, eq=False):
     def count_above(self, index: int) -> int:
         """How many values lie above the upper edge of a bin. Exact."""
         return int(self.counts[int(np.searchsorted(self.bins, index, side="right")) :].sum())
+
+    def counts_above(self, indexes: Ints) -> Floats:
+        """[G] how many values lie above the upper edge of each bin, as floats. Exact.
+
+        >>> LogHistogram.of(np.array([1.0, 2.0])).counts_above(bin_of(np.array([0.5, 1.0, 2.0]))).tolist()
+        [2.0, 1.0, 0.0]
+        """
+        cumulated = np.concatenate([np.zeros(1), np.cumsum(self.counts, dtype=np.float64)])
+        above: Floats = cumulated[-1] - cumulated[np.searchsorted(self.bins, indexes, side="right")]
+        return above

@@ -16,12 +16,15 @@ import detectors.gaussian
 import detectors.sequential
 from detectors.batches import MeanBatch, RateBatch
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
+from detectors.histogram_batches import HistogramBatch
 from detectors.sequential.bounds import MeanBound, MeanBoundState
 from detectors.sequential.effect import Effect, EffectState
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
+from detectors.sequential.exceedance import Exceedance, ExceedanceState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.state_codec import decode_state, encode_state
+from detectors.summaries.log_histogram import LogHistogram
 
 ROWS = 4
 
@@ -33,12 +36,12 @@ class Case(msgspec.Struct, frozen=True):
     state: type
     take: Callable[[Any, Any], Any]
     says: Callable[[Any], list[float | None]]
-    draw: Callable[[np.random.Generator], Any]
+    draw: Callable[[np.random.Generator, int], Any]
     nothing: float | None
     refused: tuple[Callable[[], Any], ...]
 
 
-def rates(rng: np.random.Generator) -> RateBatch:
+def rates(rng: np.random.Generator, number: int = 0) -> RateBatch:
     """Blocks of up to three of the segments; some with one arm only."""
     rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
     n_b, n_c = rng.integers(0, 40, rows.size), rng.integers(0, 10, rows.size)
@@ -46,13 +49,24 @@ def rates(rng: np.random.Generator) -> RateBatch:
     return RateBatch(rows, *(counts.astype(np.float64) for counts in (n_b, k_b, n_c, k_c)))
 
 
-def means(rng: np.random.Generator) -> MeanBatch:
+def means(rng: np.random.Generator, number: int = 0) -> MeanBatch:
     """The same for means."""
     batch = rates(rng)
     mean_b, mean_c = rng.normal(100.0, 5.0, (2, batch.rows.size))
     spread = (900.0 * np.maximum(n - 1.0, 0.0) for n in (batch.n_b, batch.n_c))
     m2_b, m2_c = spread
     return MeanBatch(batch.rows, n_b=batch.n_b, mean_b=mean_b, m2_b=m2_b, n_c=batch.n_c, mean_c=mean_c, m2_c=m2_c)
+
+
+def histograms(rng: np.random.Generator, number: int) -> HistogramBatch:
+    """The same for quantiles: values of fifty kinds, so that histograms do not grow; a minute for each six inputs."""
+    rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
+
+    def arm(size: int, low: int) -> LogHistogram:
+        return LogHistogram.of(rng.integers(low, 51, size).astype(np.float64) ** 2)
+
+    entries = [(int(row), arm(400, 1), arm(int(rng.integers(0, 100)), 3)) for row in rows]
+    return HistogramBatch.of(entries, ended_ms=10_000 * number)
 
 
 def broken_rates(bad: float) -> Callable[[], RateBatch]:
@@ -95,7 +109,7 @@ def observer(detector: OnlineGaussian) -> Case:
         OnlineGaussianState,
         take=detector.learn,
         says=says,
-        draw=lambda rng: float(rng.normal(100.0, 10.0)),
+        draw=lambda rng, _: float(rng.normal(100.0, 10.0)),
         nothing=None,
         refused=refused(float("nan")) + refused(float("inf")),
     )
@@ -119,6 +133,28 @@ def effect(detector: Effect) -> Case:
     )
 
 
+def quantile(detector: Exceedance) -> Case:
+    """A quantile gate's case: it says its evidence of harm and of its absence."""
+
+    def says(state: ExceedanceState) -> list[float | None]:
+        gates = (detector.harm(state), detector.excluded(state), detector.excluded(state, recent=True))
+        return [float(value) for said in gates for value in np.ravel(said)]
+
+    nothing = LogHistogram.empty()
+    return Case(
+        detector,
+        ExceedanceState,
+        take=detector.observe,
+        says=says,
+        draw=histograms,
+        nothing=0.0,
+        refused=(
+            lambda: LogHistogram.of(np.array([np.nan])),
+            lambda: HistogramBatch.of([(1, nothing, nothing)], ended_ms=np.inf),  # type: ignore[arg-type]  # wrong
+        ),
+    )
+
+
 CASES = {
     "evalue-2x2": gate(Evalue2x2(), Evalue2x2State, "harm"),
     "evalue-2x2 with tolerance": gate(Evalue2x2(tolerance=0.00125), Evalue2x2State, "harm"),
@@ -127,6 +163,8 @@ CASES = {
     "mean-evalue, lower": gate(MeanEvalue(worse="lower"), MeanEvalueState, "harm"),
     "mean-bound": gate(MeanBound(margins=(0.05, 0.1, 2.0)), MeanBoundState, "excluded"),
     "mean-bound, lower": gate(MeanBound(margins=(0.05, 0.1), worse="lower"), MeanBoundState, "excluded"),
+    "exceedance, p95": quantile(Exceedance(level=0.95, tolerance=0.0, margin=0.1, shares=(0.05, 0.5, 1.0))),
+    "exceedance, p50 lower": quantile(Exceedance(level=0.5, tolerance=0.025, margin=0.1, worse="lower")),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
     "online-gaussian": observer(OnlineGaussian()),
@@ -138,7 +176,7 @@ every_detector = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys(
 
 def inputs(case: Case, count: int, seed: int = 7) -> list[Any]:
     rng = np.random.default_rng(seed)
-    return [case.draw(rng) for _ in range(count)]
+    return [case.draw(rng, seed * 1_000 + number) for number in range(count)]
 
 
 def run(case: Case, data: list[Any], state: Any = None) -> Any:

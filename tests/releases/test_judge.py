@@ -210,3 +210,29 @@ def test_gates_are_built_once() -> None:
     """A gate has no state, so one object serves every evaluation of its plan."""
     plan = plan_of()
     assert gate_of(plan, plan.metrics[0]) is gate_of(plan_of(), plan.metrics[0])
+
+
+TAILS = PLAN.replace("margin: 10%}", "margin: 15%, statistic: p95}")
+
+
+def test_a_quantile_is_learned_first_and_then_judged() -> None:
+    """Until the baseline's p95 is known the gate waits and says so; then an equal canary passes a step."""
+    plan, traffic = plan_of(TAILS), Traffic(11)
+    state = traffic.feed(plan, start_judge(plan), 5, bad={})
+    early = judged(plan, state, 50_000)
+    assert early.verdict is Verdict.INCONCLUSIVE
+    assert any("still learning where that of v1 is" in row.sentence for row in early.evidence)
+    state = traffic.feed(plan, state, 60, bad={})
+    assert judged(plan, state, 50_000).verdict is Verdict.PASS
+    loaded = decode_state(encode_state(state), JudgeState)
+    assert judged(plan, loaded) == judged(plan, state)
+
+
+def test_a_longer_tail_fails_and_the_sentence_names_the_threshold() -> None:
+    """A canary that is 60 % slower: FAIL on the p95, in words that say above what, and how many of both are."""
+    plan, traffic = plan_of(TAILS), Traffic(12)
+    state = traffic.feed(plan, start_judge(plan), 100, bad={"": (0.01, 1.6)})
+    said = judged(plan, state)
+    assert said.verdict is Verdict.FAIL
+    assert said.reason.startswith("latency_ms p95: ")
+    assert "(v1) are above 4" in said.reason

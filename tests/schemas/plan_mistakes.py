@@ -180,13 +180,23 @@ MISTAKES = [
     ),
     (
         "margin: 10%",
-        "margin: 10%, statistic: p99",
-        "15: metrics[1].statistic: found 'p99'; this version judges rate and mean",
+        "margin: 2.9%, statistic: p99",
+        "15: metrics[1].margin: found 2.9% for p99; allowed is at least 3%",
+    ),
+    (
+        "margin: 10%",
+        "margin: 100%, statistic: p50, worse: either",
+        "15: metrics[1].margin: found 100% for p50; allowed is less when lower is worse",
+    ),
+    (
+        "margin: 10%",
+        "margin: 10%, statistic: mix",
+        "15: metrics[1].statistic: found 'mix' for latency_ms; allowed are mean, p50, p95, p99",
     ),
     (
         "margin: 10%",
         "margin: 10%, statistic: rate",
-        "15: metrics[1].statistic: found 'rate' for latency_ms; allowed is mean",
+        "15: metrics[1].statistic: found 'rate' for latency_ms; allowed are mean, p50, p95, p99",
     ),
     (
         "margin: 10%",

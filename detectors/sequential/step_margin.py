@@ -1,0 +1,115 @@
+"""PASS for exceedances: is it excluded that opening to a share makes the quantile of all users worse by the margin?"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+from detectors.batches import SHARE_MIN
+from detectors.sequential.past import Past, grown, learn, rate_of, start_past
+from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+
+RATIOS: Final = (0.7, 1.0, 1.3)
+_GAP_MAX: Final = 0.99
+
+
+class Exceedances(msgspec.Struct, frozen=True, eq=False):
+    """Exceedances in m blocks.
+
+    Parameters
+    ----------
+    rows : int64 [m] of segments.
+    n_b, n_c : [m] values of each arm; n_c may be 0.
+    k_b : [m] of the baseline beyond the threshold q.
+    far_b, far_c : [m] of each arm beyond q made worse by the margin.
+    gaps : [G] for each share, (1-w)/w times the baseline's share between the two edges; known before the blocks.
+    """
+
+    rows: Ints
+    n_b: Floats
+    n_c: Floats
+    k_b: Floats
+    far_b: Floats
+    far_c: Floats
+    gaps: Floats
+
+
+class StepState(msgspec.Struct, frozen=True, eq=False):
+    """The baseline's past beyond both edges, and the log e-values for each share: [R, G, J]."""
+
+    near: Past
+    far: Past
+    log_c: Floats
+
+
+def gap_of(share: float, between: float, n: float) -> float:
+    """How much the canary may exceed the baseline's tail at a share w of the traffic: (1-w)/w times what lies between.
+
+    All users together stay within the margin while w p_c + (1-w) η <= τ, τ the share of the baseline beyond the
+    threshold q and η that beyond (1 + margin) q; so p_c may reach τ + (1-w)/w (τ - η), and τ itself for everybody.
+    (Dividing the margin by w is unsound for quantiles: a canary with 30 % of its requests at 3.9 q would pass at 5 %
+    share.) τ - η is estimated, so two standard errors are taken off.
+
+    Parameters
+    ----------
+    share : w, within (0, 1].
+    between : estimate of τ - η, from n >= 1 values of the baseline.
+
+    >>> gap_of(1.0, 0.005, 5000.0), round(gap_of(0.5, 0.005, 5000.0), 4)
+    (0.0, 0.003)
+    """
+    low = max(0.0, between - 2.0 * sqrt(between * (1.0 - between) / n))
+    return min((1.0 - share) / share * low, _GAP_MAX)
+
+
+def start_step(shares: int) -> StepState:
+    """Nothing known; one row, the total."""
+    return StepState(start_past(), start_past(), np.zeros((1, shares, len(RATIOS))))
+
+
+def restart_step(state: StepState) -> StepState:
+    """No evidence, with the baseline's past kept."""
+    return StepState(state.near, state.far, np.zeros_like(state.log_c))
+
+
+def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> StepState:
+    """After one block in each of some segments.
+
+    The null of a column is p_c(beyond the far edge) >= p_b(beyond q) + gap, a 2×2 table with another event in each
+    arm (as in :class:`detectors.sequential.margin_2x2.Margin2x2`). The alternatives are canaries whose far tail is
+    a little lighter than, equal to, and heavier than the baseline's.
+
+    Parameters
+    ----------
+    prior_rate : of the baseline beyond q, within (0, 1).
+    """
+    paired = np.minimum(seen.n_b, seen.n_c) > SHARE_MIN * (seen.n_b + seen.n_c)
+    rows = seen.rows[paired]
+    log_c = grown(state.log_c, int(seen.rows.max()) + 1 if seen.rows.size else 1, 0.0)
+    if rows.size:
+        gaps = seen.gaps[:, None]
+        theta_b = rate_of(state.near, rows, prior_rate)[:, None, None]
+        theta_b = np.minimum(theta_b, (1.0 - gaps) * (1.0 - 1e-6))
+        far = rate_of(state.far, rows, 0.5 * prior_rate)
+        theta_c = np.minimum(odds_times(far, np.array(RATIOS))[:, None, :], theta_b + gaps)
+        counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
+        gain = log_ratio(Tables(*(count[paired][:, None, None] for count in counts)), theta_b, theta_c, gaps)
+        log_c = log_c.copy()
+        log_c[rows] += gain
+        log_c[0] += gain.sum(axis=0)
+    near, beyond = (
+        learn(past, seen.rows, n=seen.n_b, mean=k / np.maximum(seen.n_b, 1.0), m2=np.zeros_like(k))
+        for past, k in ((state.near, seen.k_b), (state.far, seen.far_b))
+    )
+    return StepState(near, beyond, log_c)
+
+
+def excluded_step(state: StepState) -> Floats:
+    """[R, G] log e-value against each share's null, averaged over the alternatives."""
+    top = state.log_c.max(axis=2)
+    evidence: Floats = top + np.log(np.exp(state.log_c - top[:, :, None]).mean(axis=2))
+    return evidence
