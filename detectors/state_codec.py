@@ -12,14 +12,16 @@ T = TypeVar("T")
 _KINDS = frozenset({"<f8", "<i8", "<i4", "|b1"})
 
 
-def _encoded(value: Any) -> Any:
+def encode_array(value: Any) -> Any:
+    """msgspec's hook for arrays, when encoding."""
     if isinstance(value, np.ndarray):
         array = value.astype(value.dtype.newbyteorder("<"), copy=False)
         return [array.dtype.str, list(array.shape), array.tobytes()]
     raise NotImplementedError(f"a state holds no {type(value).__name__}")
 
 
-def _decoded(kind: Any, value: Any) -> Any:
+def decode_array(kind: Any, value: Any) -> Any:
+    """msgspec's hook for arrays, when decoding. They come out read-only, as states are never changed in place."""
     if get_origin(kind) is not np.ndarray and kind is not np.ndarray:
         raise NotImplementedError(f"a state holds no {kind}")
     dtype, shape, data = value
@@ -28,7 +30,7 @@ def _decoded(kind: Any, value: Any) -> Any:
     return np.frombuffer(data, dtype=dtype).reshape(shape)
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encoded)
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 
 
@@ -51,6 +53,6 @@ def decode_state(data: bytes, kind: type[T]) -> T:
     """
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind, dec_hook=_decoded)
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind, dec_hook=decode_array)
     state: T = decoder.decode(data)
     return state

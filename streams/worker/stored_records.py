@@ -7,13 +7,12 @@ from typing import Any, TypeVar, get_origin
 import msgspec
 import numpy as np
 
+from detectors.state_codec import decode_array, encode_array
 from schemas.units import decode_hook, encode_hook
 from streams.worker.state import STATE_VERSION, Service, Stored
 from streams.worker.windows import WINDOW_VERSION, Window
 
 CURSOR_VERSION = 1
-
-_DTYPES = frozenset({"<f8", "<i8", "<i4", "|b1"})
 
 
 class UnknownFormatError(ValueError):
@@ -91,19 +90,11 @@ def decode_value(raw: bytes, kind: type[T]) -> T:
 
 
 def _encoded(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        array = value.astype(value.dtype.newbyteorder("<"), copy=False)
-        return [array.dtype.str, list(array.shape), array.tobytes()]
-    return encode_hook(value)
+    return encode_array(value) if isinstance(value, np.ndarray) else encode_hook(value)
 
 
 def _decoded(kind: Any, value: Any) -> Any:
-    if get_origin(kind) is np.ndarray or kind is np.ndarray:
-        dtype, shape, data = value
-        if dtype not in _DTYPES:
-            raise ValueError(f"found an array of {dtype!r}; allowed are {', '.join(sorted(_DTYPES))}")
-        return np.frombuffer(data, dtype=dtype).reshape(shape)
-    return decode_hook(kind, value)
+    return decode_array(kind, value) if np.ndarray in {kind, get_origin(kind)} else decode_hook(kind, value)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encoded)
