@@ -11,17 +11,16 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from schemas.decision import Action
-from tests.e2e.audit import appended_ms, decisions, routes
+from tests.e2e.audit import decisions, event_to_route_ms, routes
 from tests.e2e.own_kafka import own_kafka
 from tests.e2e.pipeline import Pipeline, Worker, pipeline, wait_for
 from tests.e2e.plans import stages
@@ -70,12 +69,6 @@ class Releases:
         time.sleep(1.0)  # so that no bad event of this release counts against the next
         self.first_bad_to_route_ms.append(routes(self.running, self.service)[-1].at_ms - first_bad_ms)
 
-    def newest_event_to_route_ms(self) -> list[int]:
-        """Of every decision by evidence: route's record minus the append of the newest event that it saw."""
-        first = {one.route.epoch: one.at_ms for one in reversed(routes(self.running, self.service))}
-        caused = [d for d in decisions(self.running, self.service) if d.action in {Action.ADVANCE, Action.ROLLBACK}]
-        return [first[d.epoch] - appended_ms(self.running, d.through) for d in caused]
-
 
 def summary(times_ms: Sequence[int]) -> dict[str, float]:
     """Median, p99 and maximum, ms."""
@@ -89,13 +82,14 @@ def measure(running: Pipeline, *, rate_per_s: int, releases: int) -> dict[str, o
     worker = running.worker()
     worker.wait_ready()
     parts = [Releases(running, worker, f"latency-{i}", rate_per_s // SERVICES) for i in range(SERVICES)]
-    threads = [threading.Thread(target=part.run, args=(-(-releases // SERVICES),)) for part in parts]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.7)  # so that the services do not advance in step
-    for thread in threads:
-        thread.join()
-    newest = [took for part in parts for took in part.newest_event_to_route_ms()]
+    with ThreadPoolExecutor(SERVICES) as pool:
+        running_parts = []
+        for part in parts:
+            running_parts.append(pool.submit(part.run, -(-releases // SERVICES)))
+            time.sleep(0.7)  # so that the services do not advance in step
+        for one in running_parts:
+            one.result()
+    newest = [took for part in parts for took in event_to_route_ms(running, part.service)]
     first = [took for part in parts for took in part.first_bad_to_route_ms]
     return {
         "benchmark": "latency",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from confluent_kafka import Message
 
-from schemas.decision import Decision, decode_record
+from schemas.decision import Action, Decision, decode_record
 from schemas.route import Route, decode_route
-from streams.kafka_reader import Reader, read_to_end
+from streams.kafka_reader import read_to_end
 from streams.settings import Settings
 from streams.topics import CONTROL, DECISIONS, EVENTS
-from tests.e2e.pipeline import Pipeline, wait_for
+from tests.e2e.pipeline import Pipeline
 
 
 class Published(NamedTuple):
@@ -40,24 +39,21 @@ def routes(running: Pipeline, service: str) -> list[Published]:
     return [one for one in found if one.route.service == service]
 
 
-def appended_ms(running: Pipeline, through: Mapping[str, int]) -> int:
-    """When the newest event of some evidence was appended: Unix ms of log time.
+def append_times(running: Pipeline) -> dict[tuple[int, int], int]:
+    """When each event was appended: (partition, offset) to Unix ms of log time."""
+    messages = read_to_end(settings_of(running), running.topic(EVENTS), 60.0)
+    return {(m.partition() or 0, m.offset() or 0): m.timestamp()[1] for m in messages}
 
-    Parameters
-    ----------
-    through : per partition of the events, the last offset that the evidence contains.
-    """
-    starts = {int(partition): offset for partition, offset in through.items()}
-    times: dict[int, int] = {}
-    with Reader(settings_of(running), running.topic(EVENTS), starts) as reader:
 
-        def read() -> bool:
-            for message in reader.poll(0.2):
-                times.setdefault(message.partition() or 0, message.timestamp()[1])
-            return times.keys() == starts.keys()
-
-        wait_for(read, 20.0, what=f"the events at {starts}")
-    return max(times.values())
+def event_to_route_ms(running: Pipeline, service: str) -> list[int]:
+    """Of every decision by evidence: its route's record minus the append of the newest event that it saw, in ms."""
+    first = {one.route.epoch: one.at_ms for one in reversed(routes(running, service))}
+    appended_ms = append_times(running)
+    return [
+        first[decision.epoch] - max(appended_ms[int(number), offset] for number, offset in decision.through.items())
+        for decision in decisions(running, service)
+        if decision.action in {Action.ADVANCE, Action.ROLLBACK}
+    ]
 
 
 def _value(message: Message) -> bytes:
