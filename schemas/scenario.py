@@ -228,7 +228,6 @@ def _check_change(change: dict[str, Any], path: str) -> None:
 def _check_effect(effect: object, path: str) -> None:
     if not isinstance(effect, dict) or not effect:
         raise RuleError(path, f"found {effect!r}; allowed is one of to, times, add, or tail_times with above")
-    unknown = set(effect) - {"to", "times", "add", "tail_times", "above"}
-    if unknown or (len(effect) != 1 and set(effect) != {"tail_times", "above"}):
+    if set(effect) not in ({"to"}, {"times"}, {"add"}, {"tail_times", "above"}):
         found = ", ".join(sorted(map(str, effect)))
         raise RuleError(path, f"found {found}; allowed is one of to, times, add, or tail_times with above")
