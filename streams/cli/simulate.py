@@ -1,0 +1,124 @@
+"""`serinus simulate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from schemas.decision import State
+from schemas.file_errors import FileError, RuleError
+from schemas.plan import Plan
+from schemas.scenario import parse_scenario
+from streams.cli.options import json_option
+from streams.cli.output import print_json
+from streams.cli.plan_file import read_plan
+from streams.cli.release_view import decision_line
+from streams.offline.drawing import World
+from streams.offline.simulate import Run, Simulated, summary_of
+from streams.offline.simulate import simulate as simulate_run
+from streams.offline.traffic import metrics_drawn
+
+
+@click.command()
+@click.argument("files", metavar="SCENARIO…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--plan", "plan_file", metavar="PLAN", required=True, type=click.Path(path_type=Path), help="The plan.")
+@click.option("--runs", type=click.IntRange(1), default=1, show_default=True, help="Releases of each scenario.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first run; others follow.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to use.")
+@json_option
+def simulate(files: tuple[Path, ...], plan_file: Path, runs: int, seed: int, jobs: int, as_json: bool) -> None:
+    """Try a plan on made-up traffic that follows the routes which the release publishes.
+
+    The same seed gives the same runs, whatever the number of processes. A single run is told decision by decision.
+    """
+    plan = read_plan(plan_file)
+    worlds = [read_world(file, plan) for file in files]
+    tasks = [(number, seed + run) for number in range(len(worlds)) for run in range(runs)]
+    simulated = (
+        (simulate_run(worlds[number], plan, seed=seed) for number, seed in tasks)
+        if jobs == 1
+        else _in_processes(files, plan, tasks, jobs)
+    )
+    found: list[Run] = []
+    for one in track(simulated, "Releases", total=len(tasks), console=Console(stderr=True), transient=True):
+        found.append(one.run)
+        if as_json:
+            print_json(one.run)
+        elif runs == 1:
+            for decision in one.decisions:
+                click.echo(decision_line(decision))
+    if as_json:
+        print_json(summary_of(found))
+    else:
+        Console().print(_table(found))
+
+
+def read_world(path: Path, plan: Plan) -> World:
+    """Read a scenario and the files beside it, for the metrics that a plan looks at.
+
+    Raises
+    ------
+    schemas.file_errors.FileError : the scenario, or a file that it names, is wrong.
+    click.UsageError : the scenario cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise click.UsageError(f"{path}: not readable: {what}") from error
+    scenario = parse_scenario(text, file=str(path))
+    try:
+        return World(scenario, path.parent, metrics_drawn(plan, scenario))
+    except RuleError as error:
+        raise FileError(file=str(path), line=1, field=error.path.removeprefix("$."), what=error.what) from error
+
+
+_task: list[tuple[list[World], Plan]] = []
+"""In a process of the pool: what every task needs, read once."""
+
+
+def _prepare(files: tuple[Path, ...], plan: Plan) -> None:
+    _task[:] = [([read_world(file, plan) for file in files], plan)]
+
+
+def _run(task: tuple[int, int]) -> Simulated:
+    number, seed = task
+    worlds, plan = _task[0]
+    return simulate_run(worlds[number], plan, seed=seed)
+
+
+def _in_processes(files: tuple[Path, ...], plan: Plan, tasks: list[tuple[int, int]], jobs: int) -> Iterator[Simulated]:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (files, plan)) as pool:
+        yield from pool.map(_run, tasks)
+
+
+def _table(runs: list[Run]) -> Table:
+    """How the runs of each scenario ended."""
+    table = Table(
+        "scenario", "runs", "promoted", "rolled back", "by evidence", "undecided", "median min", "canary requests"
+    )
+    for name in dict.fromkeys(run.scenario for run in runs):
+        ours = [run for run in runs if run.scenario == name]
+        ends = [run.state for run in ours]
+        decided = [run for run in ours if run.decided_at_ms is not None]
+        minutes = [((run.decided_at_ms or 0) - run.started_ms) / 60_000 for run in decided]
+        requests = [run.canary_requests_at_decision or 0 for run in decided]
+        table.add_row(
+            name,
+            str(len(ours)),
+            str(ends.count(State.PROMOTED)),
+            str(ends.count(State.ROLLED_BACK)),
+            str(sum(run.decided_by is not None for run in ours)),
+            str(len(ours) - len(decided)),
+            f"{median(minutes):.1f}" if decided else "-",
+            f"{median(requests):,.0f}" if decided else "-",
+        )
+    return table

@@ -1,0 +1,160 @@
+"""Drawn requests, dealt to versions, as the cells that ingest would report: one list for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+from detectors.summaries.log_histogram import bin_of
+from schemas.report import PANE_MS, Cell, LabelCell, MetricCell
+from streams.offline.arrivals import STEP_MS
+from streams.offline.drawing import Drawn
+
+_NO_BINS = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What the codes of drawn requests stand for.
+
+    Parameters
+    ----------
+    versions : the baseline first.
+    labels : metric (``labels.…``) to its values.
+    quantiles : metrics that need a histogram; the others have moments only, which is most of what a cell costs.
+    start_ms : Unix ms, when the scenario starts.
+    """
+
+    service: str
+    versions: Sequence[str]
+    segments: Sequence[str]
+    labels: dict[str, Sequence[str]]
+    quantiles: Collection[str]
+    start_ms: int
+
+    def cell(self, key: int, *, n: int, errors: int, step: int | None = None) -> Cell:
+        """An empty cell of a group."""
+        rest, version = divmod(key, len(self.versions))
+        at, segment = divmod(rest, len(self.segments))
+        pane = (self.start_ms + (at if step is None else step) * STEP_MS) // PANE_MS
+        return Cell(self.service, self.versions[version], self.segments[segment], pane, n, errors, [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step has to report, and the feedback on its requests that comes in later steps, as (step, cell)."""
+
+    cells: list[Cell]
+    later: list[tuple[int, Cell]]
+    requests: list[int]
+    """Answered requests by version."""
+
+
+class _Groups:
+    """Requests by step, segment and version."""
+
+    def __init__(self, key: Ints) -> None:
+        self.order = np.argsort(key, kind="stable")
+        ascending = key[self.order]
+        self.starts = np.flatnonzero(np.diff(ascending, prepend=-1))
+        self.keys: list[int] = ascending[self.starts].tolist()
+        self.n = np.diff(np.append(self.starts, key.size))
+        self.group = np.repeat(np.arange(self.starts.size), self.n)
+
+    def sums(self, values: Floats) -> Floats:
+        total: Floats = np.add.reduceat(values[self.order], self.starts)
+        return total
+
+    def metric(self, name: str, values: Floats, *, histogram: bool) -> list[MetricCell]:
+        """The cell of a metric of every group."""
+        ordered = values[self.order]
+        mean = np.add.reduceat(ordered, self.starts) / self.n
+        m2 = np.add.reduceat((ordered - mean[self.group]) ** 2, self.starts)
+        low, high = np.minimum.reduceat(ordered, self.starts), np.maximum.reduceat(ordered, self.starts)
+        columns = (self.n.tolist(), mean.tolist(), m2.tolist(), low.tolist(), high.tolist())
+        bins = self._bins(ordered) if histogram else [(_NO_BINS, _NO_BINS)] * len(self.keys)
+        return [MetricCell(name, *row, *found) for *row, found in zip(*columns, bins, strict=True)]
+
+    def _bins(self, ordered: Floats) -> list[tuple[bytes, bytes]]:
+        index = bin_of(ordered).astype(np.int64)
+        lowest, span = int(index.min()), int(index.max() - index.min()) + 1
+        found, counts = np.unique(self.group * span + (index - lowest), return_counts=True)
+        edges = np.searchsorted(found, np.arange(len(self.keys) + 1) * span).tolist()
+        bins = (found % span + lowest).astype("<i4")
+        numbers = counts.astype("<i8")
+        return [(bins[a:b].tobytes(), numbers[a:b].tobytes()) for a, b in pairwise(edges)]
+
+
+def steps_of(drawn: Drawn, version: Ints, naming: Naming, *, from_step: int, to_step: int) -> list[Step]:
+    """What is reported of the steps ``[from_step, to_step)`` when each request goes to a version.
+
+    Parameters
+    ----------
+    version : index of the version that each request of the chunk is dealt to.
+    """
+    first, last = np.searchsorted(drawn.step, [from_step, to_step])
+    steps = [Step([], [], [0] * len(naming.versions)) for _ in range(from_step, to_step)]
+    canary = version[first:last] > 0
+    answered = np.where(canary, drawn.answered[1][first:last], drawn.answered[0][first:last])
+    chosen = first + np.flatnonzero(answered)
+    if chosen.size == 0:
+        return steps
+    key = (drawn.step * len(naming.segments) + drawn.segment) * len(naming.versions) + version
+    theirs = version[chosen] > 0
+
+    def side(pair: tuple[Floats, Floats]) -> Floats:
+        ours: Floats = pair[0][chosen]
+        return ours if pair[0] is pair[1] else np.where(theirs, pair[1][chosen], ours)
+
+    groups = _Groups(key[chosen])
+    errors = groups.sums(np.where(theirs, drawn.error[1][chosen], drawn.error[0][chosen]).astype(np.float64))
+    pairs = zip(groups.keys, groups.n.tolist(), errors.astype(np.int64).tolist(), strict=True)
+    cells = [naming.cell(group, n=n, errors=bad) for group, n, bad in pairs]
+    for name, values in drawn.numbers.items():
+        metrics = groups.metric(name, side(values), histogram=name in naming.quantiles)
+        for cell, metric in zip(cells, metrics, strict=True):
+            cell.metrics.append(metric)
+    for name, codes in drawn.labels.items():
+        _add_labels(cells, groups, name, np.where(theirs, codes[1][chosen], codes[0][chosen]), naming)
+    for group, cell in zip(groups.keys, cells, strict=True):
+        step = steps[group // (len(naming.segments) * len(naming.versions)) - from_step]
+        step.cells.append(cell)
+        step.requests[group % len(naming.versions)] += cell.n
+    _add_ratings(steps, drawn, (key, version), naming, from_step=from_step)
+    return steps
+
+
+def _add_labels(cells: list[Cell], groups: _Groups, name: str, codes: Ints, naming: Naming) -> None:
+    values = naming.labels[name]
+    counts = np.bincount(groups.group * len(values) + codes[groups.order], minlength=len(cells) * len(values))
+    for cell, row in zip(cells, counts.reshape(-1, len(values)).tolist(), strict=True):
+        kept = {value: count for value, count in zip(values, row, strict=True) if count}
+        cell.labels.append(LabelCell(name.removeprefix("labels."), kept))
+
+
+def _add_ratings(steps: list[Step], drawn: Drawn, dealt: tuple[Ints, Ints], naming: Naming, *, from_step: int) -> None:
+    """Feedback counts to the version that served the request, and arrives later."""
+    key, version = dealt
+    for name, rated in drawn.ratings.items():
+        at = drawn.step[rated.request]
+        inside = (at >= from_step) & (at < from_step + len(steps))
+        inside &= np.where(
+            version[rated.request] > 0, drawn.answered[1][rated.request], drawn.answered[0][rated.request]
+        )
+        request = rated.request[inside]
+        if request.size == 0:
+            continue
+        values = np.where(version[request] > 0, rated.values[1][inside], rated.values[0][inside])
+        groups = _Groups(key[request])
+        for group, metric in zip(
+            groups.keys, groups.metric(name, values, histogram=name in naming.quantiles), strict=True
+        ):
+            step = group // (len(naming.segments) * len(naming.versions))
+            due = step + rated.delay_steps
+            cell = naming.cell(group, n=0, errors=0, step=due)
+            cell.metrics.append(metric)
+            steps[step - from_step].later.append((due, cell))

@@ -1,0 +1,106 @@
+"""The traffic of one simulated run, step by step, dealt by whatever route is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.arrays import Ints
+from schemas.plan import Plan
+from schemas.report import Cell
+from schemas.scenario import Scenario
+from serinus.splitter import BUCKETS, Split, split_buckets
+from streams.offline.cells import Naming, Step, steps_of
+from streams.offline.changes import metrics_of
+from streams.offline.drawing import CHUNK_STEPS, Drawn, World, draw
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the routers are asked for: each canary's share in parts per million, and the salt that deals users."""
+
+    canaries_ppm: tuple[tuple[str, int], ...]
+    salt: str
+
+    @classmethod
+    def of(cls, weights_ppm: Mapping[str, int], canaries: Sequence[str], salt: str) -> Shares:
+        """From the weights of a route."""
+        return cls(tuple((version, weights_ppm.get(version, 0)) for version in canaries), salt)
+
+    def split(self, fallback: str, times: float) -> Split:
+        """Who owns which bucket when the routers really send ``times`` the shares that they are asked for.
+
+        >>> Shares((("v2", 100_000),), "salt").split("v1", 0.5).bounds
+        (50000,)
+        """
+        weights: dict[str, int] = {}
+        left = BUCKETS
+        for version, ppm in self.canaries_ppm:
+            weights[version] = min(left, round(ppm * times))
+            left -= weights[version]
+        return split_buckets(weights, fallback=fallback, canaries=[version for version, _ in self.canaries_ppm])
+
+
+def metrics_drawn(plan: Plan, scenario: Scenario) -> frozenset[str]:
+    """The metrics of the scenario that the plan reads: all when it looks at all of them together."""
+    if any(metric.name == "joint" for metric in plan.metrics):
+        return frozenset(metrics_of(scenario))
+    return frozenset(metric.name for metric in plan.metrics)
+
+
+class Traffic:
+    """One run's traffic. Steps come in order; what they hold depends on the seed and on the shares asked for.
+
+    Parameters
+    ----------
+    start_ms : Unix ms of the start of the scenario.
+    """
+
+    def __init__(self, world: World, plan: Plan, *, seed: int, start_ms: int) -> None:
+        self._world, self._seed = world, seed
+        self._users = world.users(seed)
+        self._canaries = plan.canaries
+        self._naming = Naming(
+            service=plan.service,
+            versions=(plan.baseline, *plan.canaries),
+            segments=world.segments,
+            labels={name: list(shares) for name, shares in world.labels.items()},
+            quantiles={metric.name for metric in plan.metrics if metric.kind in {"p50", "p95", "p99"}},
+            start_ms=start_ms,
+        )
+        self._next = 0
+        self._drawn: Drawn | None = None
+        self._ready: list[Step] = []
+        self._ready_from = 0
+        self._shares: Shares | None = None
+        self._due: dict[int, list[Cell]] = {}
+
+    def step(self, shares: Shares) -> Step:
+        """The next step, its requests dealt by these shares, with the feedback on earlier requests that is due."""
+        at = self._next
+        self._next += 1
+        if self._drawn is None or at >= self._drawn.first_step + CHUNK_STEPS:
+            self._drawn = draw(self._world, self._users, chunk=at // CHUNK_STEPS, seed=self._seed)
+            self._shares = None
+        if shares != self._shares:
+            self._deal(self._drawn, shares, at)
+        step = self._ready[at - self._ready_from]
+        for due, cell in step.later:
+            self._due.setdefault(due, []).append(cell)
+        return Step([*step.cells, *self._due.pop(at, [])], [], step.requests)
+
+    def _deal(self, drawn: Drawn, shares: Shares, at: int) -> None:
+        """Deal what is left of the chunk anew."""
+        version = self._versions(drawn, shares)
+        end = min(drawn.first_step + CHUNK_STEPS, self._world.steps)
+        self._ready = steps_of(drawn, version, self._naming, from_step=at, to_step=end)
+        self._ready_from, self._shares = at, shares
+
+    def _versions(self, drawn: Drawn, shares: Shares) -> Ints:
+        bucket = drawn.dealt if self._users is None else self._users.buckets(shares.salt)[drawn.dealt]
+        split = shares.split(self._naming.versions[0], self._world.scenario.split.times)
+        owners = np.array([self._naming.versions.index(version) for version in split.versions])
+        owned: Ints = owners[np.searchsorted(np.array(split.bounds, dtype=np.int64), bucket, side="right")]
+        return owned
