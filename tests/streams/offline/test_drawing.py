@@ -135,7 +135,6 @@ def test_requests_of_a_user_correlate_however_rare_errors_are() -> None:
         ("canary: [{at: 0s, latency_ms: {times: fast}}]\n", "allowed is a number"),
         ("canary: [{at: 0s, error_rate: {to: 0.02}}]\n", "percentage"),
         ("canary: [{at: 0s, error_rate: {tail_times: 2, above: 95%}}]\n", "no tail"),
-        ("canary: [{at: 0s, latency_ms: {tail_times: 2}}]\n", "above"),
         ("canary: [{at: 0s, labels.finish_reason: {to: {stop: 50%}}}]\n", "allowed is 100%"),
         ("canary: [{at: 0s, correlation: [{between: [latency_ms, values.cost], rho: 0.1}]}]\n", "values.cost"),
     ],
