@@ -46,13 +46,9 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         raise SettingsError(
             f"inputs_partitions: found {settings.inputs_partitions}; allowed is {found}, which {inputs} has"
         )
-    session_ms = int(settings.session_timeout)
     return IngestSettings(
-        kafka={
-            "session.timeout.ms": session_ms,
-            "heartbeat.interval.ms": max(300, session_ms // 3),
-            **client_properties(settings, "serinus-ingest"),
-        },
+        kafka=client_properties(settings, "serinus-ingest"),
+        session_timeout_ms=int(settings.session_timeout),
         events_topic=settings.topic(EVENTS),
         dead_topic=settings.topic(EVENTS_DEAD),
         inputs_topic=inputs,

@@ -18,6 +18,7 @@ class IngestSettings:
     input_partitions : partition count of ``canary.inputs``, as the broker's metadata says.
     flush_ms : how often the open slices are reported.
     batch_size : records taken at once, at most.
+    session_timeout_ms : silent for this long, and another process gets its partitions.
     http_host, http_port : where ``/metrics`` and ``/healthz`` are served; port None = nowhere.
     embedded : the broker is librdkafka's mock cluster, which knows neither LogAppendTime nor topic ids.
     """
@@ -30,12 +31,13 @@ class IngestSettings:
     input_partitions: int
     flush_ms: int = 250
     batch_size: int = 10_000
+    session_timeout_ms: int = 6_000
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     embedded: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("input_partitions", "flush_ms", "batch_size"):
+        for name in ("input_partitions", "flush_ms", "batch_size", "session_timeout_ms"):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"ingest: {name} must be at least 1, found {value}")

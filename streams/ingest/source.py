@@ -25,9 +25,9 @@ def consumer_properties(settings: IngestSettings) -> dict[str, Any]:
     """Properties of the consumer. Offsets are committed by us alone, and never guessed at the log's end."""
     return {
         "queued.max.messages.kbytes": 65_536,
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 2_000,
         **settings.kafka,
+        "session.timeout.ms": settings.session_timeout_ms,
+        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 3),
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

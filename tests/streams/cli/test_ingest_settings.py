@@ -17,7 +17,7 @@ def test_ingest_gets_its_slice_of_the_configuration() -> None:
     assert (found.inputs_topic, found.input_partitions) == ("eu-canary.inputs", 4)
     assert (found.group_id, found.http_port, found.embedded) == ("eu-serinus-ingest", 7007, True)
     assert found.kafka["bootstrap.servers"] == broker.brokers
-    assert (found.kafka["client.rack"], found.kafka["session.timeout.ms"]) == ("r1", 6_000)
+    assert (found.kafka["client.rack"], found.session_timeout_ms) == ("r1", 6_000)
 
 
 def test_another_partition_count_is_refused() -> None:

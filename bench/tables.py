@@ -1,0 +1,60 @@
+"""The tables of bench/README.md, from bench/results/*.json: `python -m bench.tables`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+README = HERE / "README.md"
+
+
+def result(name: str) -> dict[str, Any] | None:
+    """What a benchmark wrote, or None when it has not run."""
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def ingest_table(found: dict[str, Any]) -> str:
+    """Events a second of three steps, and their ratio."""
+    per_s = found["events_per_s"]
+    rows = [
+        ("raw `consume`", per_s["consume"]),
+        ("consume + msgspec decode", per_s["consume_decode"]),
+        ("full ingest: columns, cells, two histograms, a label, four segments", per_s["ingest"]),
+    ]
+    lines = ["| step | events/s |", "|---|---|", *(f"| {name} | {rate:,} |" for name, rate in rows)]
+    ratio, events = found["ingest_of_consume_decode"], found["events"]
+    return "\n".join([*lines, "", f"Full ingest runs at **{ratio:.2f}** of consume + decode ({events:,} events)."])
+
+
+def latency_table(found: dict[str, Any]) -> str:
+    """Milliseconds from an event to the route it caused."""
+    lines = ["| from → to | n | median | p99 | max |", "|---|---|---|---|---|"]
+    for key, name in (
+        ("newest_event_to_route_ms", "append of the newest event of the evidence → append of the route"),
+        ("first_bad_event_to_rollback_ms", "append of the first bad event → append of the route that ends it"),
+    ):
+        row = found[key]
+        lines.append(f"| {name} | {row['n']} | {row['median']:.0f} ms | {row['p99']:.0f} ms | {row['max']:.0f} ms |")
+    return "\n".join([*lines, "", f"At {found['rate_per_s']:,} events/s, {found['releases']} releases."])
+
+
+TABLES = {"ingest": ingest_table, "latency": latency_table}
+
+
+def write() -> None:
+    """Replace what stands between the markers of each table that has a result."""
+    text = README.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        found = result(name)
+        if found is not None:
+            before, begin, rest = text.partition(f"<!-- {name} -->\n")
+            _, end, after = rest.partition(f"<!-- /{name} -->")
+            text = f"{before}{begin}{table(found)}\n{end}{after}"
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
