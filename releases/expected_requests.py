@@ -14,12 +14,15 @@ from scipy.special import rel_entr
 from detectors.sequential.normal_mixture import tuned_time
 from detectors.sequential.two_by_two import nearest_null
 from releases.budget import ALPHA_PASS
-from releases.gates import margin_at
+from releases.margins import margin_at
 from schemas.plan import Metric, Plan
 from schemas.units import PPM
 
 ERROR_RATE_ASSUMED = 0.01
 """The baseline's error rate, where nothing is known of it yet."""
+
+MIX_SHARE_ASSUMED = 0.5
+"""A label's commonest value: the nearer to a half, the more requests its share takes."""
 
 CV_ASSUMED = 1.0
 """The coefficient of variation of a metric (sd / mean), where nothing is known: that of an exponential latency."""
@@ -59,11 +62,13 @@ def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm:
     margin = margin_at(plan, gate, for_share_ppm)
     if gate.level is not None:
         return _of_quantile(gate, share, margin, 1.0 if plan.advance == "strict" else for_share_ppm / PPM)
-    return _of_rate(share, margin) if gate.kind == "rate" else _of_mean(share, margin)
+    if gate.kind == "mix":
+        return _of_rate(share, margin, MIX_SHARE_ASSUMED)
+    return _of_rate(share, margin, ERROR_RATE_ASSUMED) if gate.kind == "rate" else _of_mean(share, margin)
 
 
-def _of_rate(share: float, margin: float) -> float:
-    p, one = ERROR_RATE_ASSUMED, np.ones(1)
+def _of_rate(share: float, margin: float, p: float) -> float:
+    one, margin = np.ones(1), min(margin, 0.99 * (1.0 - p))
     q = float(nearest_null(p * one, p * one, (1.0 - share) * one, share * one, margin * one)[0])
     growth = _kl(p, q + margin) + (1.0 - share) / share * _kl(p, q)
     return math.log(1.0 / ALPHA_PASS) / growth

@@ -6,7 +6,7 @@ import msgspec
 
 from releases.budget import ALPHA_PASS, gate_weights
 from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests
-from releases.gates import margin_at
+from releases.margins import margin_at
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
 from releases.sentence import degradation
@@ -122,6 +122,8 @@ def _gate(plan: Plan, gate: Metric) -> str:
     alpha = plan.alpha * gate_weights(plan, gate.action)[gate.label]
     done = "is rolled back" if gate.action == "rollback" else "holds the share"
     worse = {"higher": "worse", "lower": "lower", "either": "higher or lower"}[gate.worse]
+    if gate.kind == "mix":
+        worse = "in the share of any value, either way,"
     tolerated, margin = degradation(gate, gate.tolerated), degradation(gate, float(gate.margin or 0.0))
     return (
         f"{gate.label}: more than {tolerated} {worse} {done} (alpha {alpha:.3g}); "

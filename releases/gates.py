@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -18,13 +18,12 @@ from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from releases.budget import ALPHA_PASS
+from releases.margins import Margins
+from releases.mix_gate import MixGate, MixKnown
 from releases.quantile_gate import QuantileGate, QuantileKnown
 from releases.ramps.ramp import stages_of
 from schemas.plan import Metric, Plan
 from schemas.units import PPM
-
-MARGIN_MAX = 0.99
-"""A degradation of 100 % or more cannot be excluded by any gate; early steps ask for this at most."""
 
 
 class RateKnown(msgspec.Struct, frozen=True, eq=False, tag="rate"):
@@ -45,7 +44,7 @@ class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
     effect: EffectState
 
 
-Known = RateKnown | MeanKnown | QuantileKnown
+Known = RateKnown | MeanKnown | QuantileKnown | MixKnown
 
 
 class Gate(Protocol):
@@ -82,27 +81,9 @@ class Gate(Protocol):
         """Both arms' estimates and the effect with its interval."""
         ...
 
-    def threshold(self, known: Known) -> float | None:
-        """What the arms are compared at, in the metric's unit: the baseline's quantile; None where there is none."""
+    def detail(self, known: Known, row: int) -> float | str | None:
+        """What the estimate is about: a quantile's threshold in the metric's unit, or the label's value, or nothing."""
         ...
-
-
-def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:
-    """The degradation that must be excluded before the canaries' share may become ``share_ppm``.
-
-    The plan's margin says how much worse all users together may fare; with a share w of them on the canary that allows
-    margin / w there. ``advance: strict`` asks for the full margin at every step. A quantile's margin stays what it is,
-    since its gate asks about the quantile of all users together (:mod:`detectors.sequential.step_margin`).
-
-    >>> from schemas.plan import EXAMPLE, parse_plan
-    >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
-    >>> margin_at(plan, plan.metrics[0], 500_000)
-    0.01
-    """
-    margin = float(metric.margin or 0.0)
-    if plan.advance == "population" and metric.level is None:
-        margin *= PPM / share_ppm
-    return min(margin, MARGIN_MAX)
 
 
 @lru_cache(maxsize=256)
@@ -113,24 +94,13 @@ def gate_of(plan: Plan, metric: Metric) -> Gate:
     }
     if metric.level is not None:
         return QuantileGate(plan, metric, tuple(sorted(shares if plan.advance == "population" else {PPM})))
-    margins = Margins(tuple(sorted({margin_at(plan, metric, share) for share in shares})), plan, metric)
+    margins = Margins(plan, metric, shares)
     if metric.kind == "rate":
         return RateGate(plan.baseline, metric.tolerated, margins)
+    if metric.kind == "mix":
+        return MixGate(plan.baseline, metric, margins)
     directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
     return MeanGate(plan.baseline, metric, margins, directions)
-
-
-class Margins:
-    """The grid of margins that a plan can ask for, and which of them a share asks for."""
-
-    def __init__(self, grid: tuple[float, ...], plan: Plan, metric: Metric) -> None:
-        self.grid = grid
-        self._asked: Callable[[int], float] = partial(margin_at, plan, metric)
-
-    def column(self, share_ppm: int) -> int:
-        """The largest margin of the grid that is not above the one asked for: never a laxer one."""
-        asked = self._asked(share_ppm)
-        return max(sum(1 for known in self.grid if known <= asked * (1 + 1e-9)) - 1, 0)
 
 
 class RateGate:
@@ -176,7 +146,7 @@ class RateGate:
         assert isinstance(known, RateKnown)
         return self._effect.estimate(known.effect, row)
 
-    def threshold(self, known: Known) -> None:
+    def detail(self, known: Known, row: int) -> None:
         return None
 
 
@@ -226,7 +196,7 @@ class MeanGate:
         column = self._margins.column(share_ppm)
         return min(float(b.excluded(s)[0][column]) for b, s in zip(self._pass, states, strict=True))
 
-    def threshold(self, known: Known) -> None:
+    def detail(self, known: Known, row: int) -> None:
         return None
 
     def estimate(self, known: Known, row: int) -> Estimate:

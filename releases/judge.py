@@ -13,7 +13,8 @@ from detectors.blocks import BlocksState
 from detectors.summaries.summary import Summary
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
-from releases.gates import Known, gate_of, margin_at
+from releases.gates import Known, gate_of
+from releases.margins import margin_at
 from releases.sentence import Arms, comparison, degradation, once_in
 from releases.verdict import combine
 from schemas.evidence import Evidence, Verdict
@@ -177,7 +178,7 @@ def _evidence(
     judge = gate_of(plan, gate)
     estimate = judge.estimate(known, row)
     arms = Arms(canary, estimate.canary, plan.baseline, estimate.baseline)
-    pair = comparison(gate, arms, threshold=judge.threshold(known))
+    pair = comparison(gate, arms, detail=judge.detail(known, row))
     where = f" in segment {segment}" if segment else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))

@@ -72,7 +72,7 @@ class QuantileGate:
         side, state = self._pairs(known)[0]
         return side.estimate(state, row)
 
-    def threshold(self, known: object) -> float | None:
+    def detail(self, known: object, row: int) -> float | None:
         side, state = self._pairs(known)[0]
         return side.threshold(state)
 

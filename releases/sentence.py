@@ -18,7 +18,7 @@ def amount(metric: Metric, value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return "unknown"
-    if metric.kind == "rate" or metric.level is not None:
+    if metric.kind in {"rate", "mix"} or metric.level is not None:
         return f"{_digits(100 * value)} %"
     return quantity(metric, value)
 
@@ -35,13 +35,13 @@ def quantity(metric: Metric, value: float | None) -> str:
 
 
 def degradation(metric: Metric, harm: float) -> str:
-    """A degradation in words: points for rates, a percentage for values.
+    """A degradation in words: points for rates and shares, a percentage for values.
 
     >>> degradation(Metric("error_rate"), 0.005), degradation(Metric("latency_ms"), 0.1)
     ('0.5 points', '10 %')
     """
     size = _digits(100 * harm)
-    if metric.kind != "rate":
+    if metric.kind not in {"rate", "mix"}:
         return f"{size} %"
     return f"{size} point" if size == "1" else f"{size} points"
 
@@ -55,25 +55,29 @@ class Arms(NamedTuple):
     baseline_value: float | None
 
 
-def comparison(metric: Metric, arms: Arms, *, threshold: float | None = None) -> str:
+def comparison(metric: Metric, arms: Arms, *, detail: float | str | None = None) -> str:
     """What was measured of both, in words.
 
     Parameters
     ----------
     metric : what was measured.
-    arms : rates and means; for a quantile the shares beyond its threshold.
-    threshold : the baseline's quantile, in the metric's unit.
+    arms : rates and means; for a quantile the shares beyond its threshold, for a mix those of one value.
+    detail : the baseline's quantile in the metric's unit, or the label's value.
 
     >>> comparison(Metric("error_rate"), Arms("v2", 0.0487, "v1", 0.0102))
     'error_rate 4.87 % (v2) vs 1.02 % (v1)'
-    >>> comparison(Metric("latency_ms", statistic="p99"), Arms("v2", 0.031, "v1", 0.01), threshold=812.0)
+    >>> comparison(Metric("latency_ms", statistic="p99"), Arms("v2", 0.031, "v1", 0.01), detail=812.0)
     'latency_ms p99: 3.1 % (v2) vs 1 % (v1) are above 812 ms'
+    >>> comparison(Metric("labels.finish_reason"), Arms("v2", 0.2, "v1", 0.1), detail="length")
+    'labels.finish_reason=length: 20 % (v2) vs 10 % (v1)'
     """
     ours, theirs = amount(metric, arms.canary_value), amount(metric, arms.baseline_value)
     both = f"{ours} ({arms.canary}) vs {theirs} ({arms.baseline})"
     if metric.level is not None:
         side = "at most" if metric.worse == "lower" else "above"
-        return f"{metric.label}: {both} are {side} {quantity(metric, threshold)}"
+        return f"{metric.label}: {both} are {side} {quantity(metric, detail if isinstance(detail, float) else None)}"
+    if metric.kind == "mix":
+        return f"{metric.label}={detail}: {both}" if detail is not None else f"{metric.label} {both}"
     text = f"{metric.label} {both}"
     if metric.kind != "rate" and arms.canary_value is not None and arms.baseline_value:
         return f"{text}, {100 * (arms.canary_value / arms.baseline_value - 1):+.1f} %"

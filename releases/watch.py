@@ -11,6 +11,7 @@ import msgspec
 
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
 from detectors.protocol import Score
+from detectors.summaries.counts import Counts
 from detectors.summaries.summary import Summary
 from releases.sentence import amount, quantity
 from schemas.evidence import Evidence, Verdict
@@ -67,6 +68,9 @@ def _scored(plan: Plan, seen: dict[str, Seen], parts: tuple[Summary, ...]) -> di
 def _value(metric: Metric, summary: Summary) -> tuple[float | None, int]:
     if metric.kind == "rate":
         return summary.requests.value, summary.requests.n
+    if metric.kind == "mix":
+        counts = summary.labels.get(metric.name.removeprefix("labels."), Counts.empty())
+        return counts.variety, counts.n
     measure = summary.metrics.get(metric.name)
     if measure is None:
         return None, 0
@@ -94,6 +98,8 @@ def evidence(plan: Plan, watched: Watched) -> tuple[Evidence, ...]:
 def _row(metric: Metric, version: str, seen: Seen) -> Evidence:
     z = "" if seen.score.z is None else f", {seen.score.z:+.1f} standard deviations from its own past"
     shown = quantity(metric, seen.value) if metric.level is not None else amount(metric, seen.value)
+    if metric.kind == "mix":
+        shown = f"{shown} of pairs of answers differ"
     said = f"{shown} in the last {WINDOW_MS // 1000} s{z}"
     return Evidence(
         metric=metric.label,

@@ -283,15 +283,14 @@ def _check_positive(path: str, duration: Duration) -> None:
 
 def _check_metric(metric: Metric, path: str) -> None:
     if not _METRIC_NAME.fullmatch(metric.name) or len(metric.name) > NAME_LENGTH_MAX:
-        allowed = "error_rate, latency_ms, values.<name>, feedback.<name>"
+        allowed = "error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>"
         raise RuleError(f"{path}.name", f"found {metric.name!r}; allowed are {allowed}")
-    if metric.name == "joint" or metric.name.startswith("labels."):
+    if metric.name == "joint":
         raise RuleError(f"{path}.name", f"found {metric.name!r}; this version has no gate or observer for it yet")
-    if (metric.name == "error_rate") != (metric.kind == "rate"):
-        allowed = "is rate" if metric.name == "error_rate" else "are mean, p50, p95, p99"
-        raise RuleError(f"{path}.statistic", f"found {metric.kind!r} for {metric.name}; allowed {allowed}")
-    if metric.kind == "mix":
-        raise RuleError(f"{path}.statistic", f"found 'mix' for {metric.name}; allowed are mean, p50, p95, p99")
+    statistics = _statistics(metric)
+    if metric.kind not in statistics:
+        said = f"allowed {'is' if len(statistics) == 1 else 'are'} {', '.join(statistics)}"
+        raise RuleError(f"{path}.statistic", f"found {metric.kind!r} for {metric.name}; {said}")
     if metric.role == "observe":
         return
     if metric.margin is None:
@@ -308,6 +307,14 @@ def _check_metric(metric: Metric, path: str) -> None:
         raise RuleError(f"{path}.tolerance", f"found {found}; allowed is less than the margin ({metric.margin.text()})")
     if metric.kind == "rate" and metric.worse != "higher":
         raise RuleError(f"{path}.worse", f"found {metric.worse!r}; an error rate is worse when higher")
+    if metric.kind == "mix" and metric.worse == "lower":
+        raise RuleError(f"{path}.worse", "found 'lower'; a mix has no direction: allowed is either, or nothing")
+
+
+def _statistics(metric: Metric) -> tuple[str, ...]:
+    if metric.name == "error_rate":
+        return ("rate",)
+    return ("mix",) if metric.name.startswith("labels.") else ("mean", *QUANTILES)
 
 
 def _check_limits(limits: Limits) -> None:

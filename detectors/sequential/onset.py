@@ -59,20 +59,25 @@ def start_mixture(points: int) -> Mixture:
     )
 
 
-def grow(mixture: Mixture, rows: int) -> Mixture:
+def grow(mixture: Mixture, rows: int, log_weight: Floats | None = None) -> Mixture:
     """With rows for new segments, each at e-value 1.
 
     Half of the weight is the total's, half the segments'. A segment that appears later gets its capital from the
     others: when S segments become S + m, old weights shrink by S / (S + m) and each new one is the segments' joint
     capital over S + m. The gate's e-value does not move, so it stays an e-process; plain averaging over the
     segments seen so far would lift a low average towards 1 whenever one appears.
+
+    Parameters
+    ----------
+    rows : how many there shall be at least.
+    log_weight : as for :func:`log_evidence`, of the rows that there are.
     """
     old = mixture.moments.size
     if rows <= old:
         return mixture
     weights = grown(mixture.log_weight, rows, log(0.5 / (rows - 1)))
     if old > 1:
-        capital = float(np.logaddexp.reduce(mixture.log_weight[1:] + log_evidence(mixture)[1:]))
+        capital = float(np.logaddexp.reduce(mixture.log_weight[1:] + log_evidence(mixture, log_weight)[1:]))
         weights[1:old] += log((old - 1) / (rows - 1))
         weights[old:] = capital - log(rows - 1)
     return Mixture(
@@ -114,21 +119,40 @@ def advance(mixture: Mixture, rows: Ints, log_e: Floats) -> Mixture:
     return Mixture(log_c, log_a, moments, rest, grown_up.log_weight)
 
 
-def log_evidence(mixture: Mixture) -> Floats:
-    """[R] log of E = ½ mean C + ½ (mean A + rest). P(E ever reaches 1/α) <= α when nothing is wrong (Ville)."""
+def log_evidence(mixture: Mixture, log_weight: Floats | None = None) -> Floats:
+    """[R] log of E = ½ mean C + ½ (mean A + rest). P(E ever reaches 1/α) <= α when nothing is wrong (Ville).
+
+    Parameters
+    ----------
+    mixture : of all rows. Without any grid point there is no evidence: 0.
+    log_weight : [R, J] logs of the grid points' weights, None for equal ones that add up to 1.
+    """
+    points = mixture.log_c.shape[1]
+    if points == 0:
+        return np.zeros(mixture.moments.size)
     log_rest = np.log(mixture.rest)
     top = np.maximum(np.maximum(mixture.log_c.max(axis=1), mixture.log_a.max(axis=1)), log_rest)
-    cumulative = np.exp(mixture.log_c - top[:, None]).mean(axis=1)
-    started = np.exp(mixture.log_a - top[:, None]).mean(axis=1)
-    evidence: Floats = top + np.log(0.5 * (cumulative + started + np.exp(log_rest - top)))
+    both = (np.exp(sums - top[:, None]) for sums in (mixture.log_c, mixture.log_a))
+    rest = np.exp(log_rest - top)
+    if log_weight is None:
+        cumulative, started = (sums.mean(axis=1) for sums in both)
+    else:
+        weight = np.exp(log_weight)
+        cumulative, started = ((weight * sums).sum(axis=1) for sums in both)
+        rest = rest * weight.sum(axis=1)
+    evidence: Floats = top + np.log(0.5 * (cumulative + started + rest))
     return evidence
 
 
-def log_combined(mixture: Mixture) -> float:
+def log_combined(mixture: Mixture, log_weight: Floats | None = None) -> float:
     """Log of the gate's e-value: the rows' e-values, averaged with their weights.
 
     With one segment the total is the segment and this is its e-value; without any it is 0.
+
+    Parameters
+    ----------
+    log_weight : as for :func:`log_evidence`.
     """
     if mixture.moments.size == 1:
         return 0.0
-    return float(np.logaddexp.reduce(mixture.log_weight + log_evidence(mixture)))
+    return float(np.logaddexp.reduce(mixture.log_weight + log_evidence(mixture, log_weight)))

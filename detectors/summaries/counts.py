@@ -45,6 +45,16 @@ class Counts(msgspec.Struct, frozen=True):
         """All categories together."""
         return sum(self.counts.values())
 
+    @property
+    def variety(self) -> float | None:
+        """The chance that two answers differ (Simpson 1949): 1 - Σ share², or None without any.
+
+        >>> Counts({"stop": 5, "length": 5}).variety
+        0.5
+        """
+        n = self.n
+        return 1.0 - sum((count / n) ** 2 for count in self.counts.values()) if n else None
+
     def rate(self, category: str) -> Rate:
         """How many of all were of this category."""
         return Rate(self.n, self.counts.get(category, 0))

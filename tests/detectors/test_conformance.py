@@ -17,13 +17,16 @@ import detectors.sequential
 from detectors.batches import MeanBatch, RateBatch
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
 from detectors.histogram_batches import HistogramBatch
+from detectors.label_batches import LabelBatch
 from detectors.sequential.bounds import MeanBound, MeanBoundState
 from detectors.sequential.effect import Effect, EffectState
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.exceedance import Exceedance, ExceedanceState
+from detectors.sequential.label_mix import LabelMix, LabelMixState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.state_codec import decode_state, encode_state
+from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram
 
 ROWS = 4
@@ -67,6 +70,22 @@ def histograms(rng: np.random.Generator, number: int) -> HistogramBatch:
 
     entries = [(int(row), arm(400, 1), arm(int(rng.integers(0, 100)), 3)) for row in rows]
     return HistogramBatch.of(entries, ended_ms=10_000 * number)
+
+
+def labels(rng: np.random.Generator, number: int) -> LabelBatch:
+    """The same for an output mix of five values."""
+    rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
+
+    def arm(n: int, shares: list[float]) -> Counts:
+        counts = rng.multinomial(n, shares)
+        return Counts({name: int(count) for name, count in zip("abcde", counts, strict=True) if count})
+
+    return LabelBatch.of(
+        [
+            (int(row), arm(int(rng.integers(0, 40)), [0.6, 0.2, 0.1, 0.05, 0.05]), arm(10, [0.5, 0.2, 0.2, 0.05, 0.05]))
+            for row in rows
+        ]
+    )
 
 
 def broken_rates(bad: float) -> Callable[[], RateBatch]:
@@ -155,6 +174,28 @@ def quantile(detector: Exceedance) -> Case:
     )
 
 
+def mix(detector: LabelMix) -> Case:
+    """A mix gate's case: it says its evidence of harm and of its absence."""
+
+    def says(state: LabelMixState) -> list[float | None]:
+        gates = (detector.harm(state), detector.excluded(state), detector.excluded(state, recent=True))
+        return [float(value) for said in gates for value in np.ravel(said)]
+
+    def broken(bad: float) -> Callable[[], LabelBatch]:
+        one = np.ones((1, 1))
+        return lambda: LabelBatch(np.array([1]), ("a",), one * bad, one)
+
+    return Case(
+        detector,
+        LabelMixState,
+        take=detector.observe,
+        says=says,
+        draw=labels,
+        nothing=0.0,
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
+    )
+
+
 CASES = {
     "evalue-2x2": gate(Evalue2x2(), Evalue2x2State, "harm"),
     "evalue-2x2 with tolerance": gate(Evalue2x2(tolerance=0.00125), Evalue2x2State, "harm"),
@@ -165,6 +206,7 @@ CASES = {
     "mean-bound, lower": gate(MeanBound(margins=(0.05, 0.1), worse="lower"), MeanBoundState, "excluded"),
     "exceedance, p95": quantile(Exceedance(level=0.95, tolerance=0.0, margin=0.1, shares=(0.05, 0.5, 1.0))),
     "exceedance, p50 lower": quantile(Exceedance(level=0.5, tolerance=0.025, margin=0.1, worse="lower")),
+    "label-mix": mix(LabelMix(tolerance=0.005, margins=(0.02, 0.2, 0.99))),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
     "online-gaussian": observer(OnlineGaussian()),

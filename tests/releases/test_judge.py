@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from detectors.state_codec import decode_state, encode_state
+from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from releases.budget import fail_threshold, gate_weights, release_evidence
-from releases.gates import gate_of, margin_at
+from releases.gates import gate_of
 from releases.judge import Judgement, JudgeState, assess, begin_step, observe, start_judge
+from releases.margins import margin_at
 from schemas.evidence import Verdict
 from schemas.plan import Plan, parse_plan
 
@@ -236,3 +238,23 @@ def test_a_longer_tail_fails_and_the_sentence_names_the_threshold() -> None:
     assert said.verdict is Verdict.FAIL
     assert said.reason.startswith("latency_ms p95: ")
     assert "(v1) are above 4" in said.reason
+
+
+def test_a_changed_output_mix_holds_and_names_the_value() -> None:
+    """Three times as many answers are cut off: FAIL, in words that name the value; an equal mix passes a step."""
+    text = PLAN.replace("latency_ms, margin: 10%}", "labels.finish_reason, margin: 5%, action: hold}")
+    plan, rng = plan_of(text), np.random.default_rng(13)
+    for cut, verdict in ((0.1, Verdict.PASS), (0.3, Verdict.FAIL)):
+        state = start_judge(plan)
+        for beat in range(150):
+            arms = {}
+            for version, n, share in (("v1", 60, 0.1), ("v2", 40, cut)):
+                k = int(rng.binomial(n, share))
+                labels = {"finish_reason": Counts({"length": max(k, 1), "stop": n - max(k, 1)})}
+                arms[version, ""] = Summary(Rate(n, 0), {}, labels)
+            state = observe(plan, state, arms, beat_end_ms=250 * (beat + 1))
+        said = judged(plan, state, 500_000)
+        assert said.verdict is verdict
+        assert judged(plan, decode_state(encode_state(state), JudgeState), 500_000) == said
+    assert said.fail_action == "hold"
+    assert said.reason.startswith("labels.finish_reason=")

@@ -145,12 +145,12 @@ MISTAKES = [
     (
         "name: error_rate",
         "name: errors",
-        "14: metrics[0].name: found 'errors'; allowed are error_rate, latency_ms, values.<name>, feedback.<name>",
+        "14: metrics[0].name: found 'errors'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>",
     ),
     (
         "name: error_rate",
         "name: values.",
-        "14: metrics[0].name: found 'values.'; allowed are error_rate, latency_ms, values.<name>, feedback.<name>",
+        "14: metrics[0].name: found 'values.'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>",
     ),
     ("name: latency_ms", "name: error_rate", "15: metrics[1].name: found 'error_rate' twice; allowed once"),
     (
@@ -160,8 +160,13 @@ MISTAKES = [
     ),
     (
         "name: latency_ms, margin: 10%",
-        "name: labels.finish_reason, statistic: mix, role: observe",
-        "15: metrics[1].name: found 'labels.finish_reason'; this version has no gate or observer for it yet",
+        "name: labels.finish_reason, statistic: p99, role: observe",
+        "15: metrics[1].statistic: found 'p99' for labels.finish_reason; allowed is mix",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: labels.finish_reason, margin: 2%, worse: lower",
+        "15: metrics[1].worse: found 'lower'; a mix has no direction: allowed is either, or nothing",
     ),
     ("worse: higher", "worse: lower", "14: metrics[0].worse: found 'lower'; an error rate is worse when higher"),
     ("worse: higher", "worse: more", "14: metrics[0].worse: found 'more'; allowed are either, higher, lower"),

@@ -1,0 +1,40 @@
+"""How much worse a canary may be at most before it gets a share, and the grid of all such margins of a plan."""
+
+from __future__ import annotations
+
+from schemas.plan import Metric, Plan
+from schemas.units import PPM
+
+MARGIN_MAX = 0.99
+"""A degradation of 100 % or more cannot be excluded by any gate; early steps ask for this at most."""
+
+
+def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:
+    """The degradation that must be excluded before the canaries' share may become ``share_ppm``.
+
+    The plan's margin says how much worse all users together may fare; with a share w of them on the canary that allows
+    margin / w there. ``advance: strict`` asks for the full margin at every step. A quantile's margin stays what it is,
+    since its gate asks about the quantile of all users together (:mod:`detectors.sequential.step_margin`).
+
+    >>> from schemas.plan import EXAMPLE, parse_plan
+    >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
+    >>> margin_at(plan, plan.metrics[0], 500_000)
+    0.01
+    """
+    margin = float(metric.margin or 0.0)
+    if plan.advance == "population" and metric.level is None:
+        margin *= PPM / share_ppm
+    return min(margin, MARGIN_MAX)
+
+
+class Margins:
+    """The grid of margins that a plan can ask for, and which of them a share asks for."""
+
+    def __init__(self, plan: Plan, metric: Metric, shares_ppm: set[int]) -> None:
+        self.grid = tuple(sorted({margin_at(plan, metric, share) for share in shares_ppm}))
+        self._plan, self._metric = plan, metric
+
+    def column(self, share_ppm: int) -> int:
+        """The largest margin of the grid that is not above the one asked for: never a laxer one."""
+        asked = margin_at(self._plan, self._metric, share_ppm)
+        return max(sum(1 for known in self.grid if known <= asked * (1 + 1e-9)) - 1, 0)
