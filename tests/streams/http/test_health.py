@@ -50,6 +50,23 @@ def test_ready_means_restored_caught_up_settled_and_every_service_judged() -> No
     assert "not assigned" in readiness(running.view).why[0]
 
 
+def test_nobody_is_told_of_empty_tables_before_the_log_is_read() -> None:
+    """Restored and still reading, a worker says 503 with Retry-After: an empty table is an answer one would believe."""
+    running = Running(STARTED)
+
+    async def run() -> None:
+        async with TestClient(TestServer(running.application())) as client:
+            for path in ("/v1/services", "/v1/services/chat/windows", "/v1/services/chat/release"):
+                response = await client.get(path)
+                assert (response.status, response.headers["Retry-After"]) == (503, "2"), path
+            await running.worker.read_all()
+            for path in ("/v1/services", "/v1/services/chat/windows", "/v1/services/chat/release"):
+                assert (await client.get(path)).status == 200, path
+        await running.view.close()
+
+    asyncio.run(run())
+
+
 def test_the_paths_answer_with_the_right_status() -> None:
     """200 when well, 503 when not."""
     running = Running(STARTED)
