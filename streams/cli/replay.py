@@ -27,7 +27,7 @@ def replay(files: tuple[Path, ...], plan_file: Path, as_json: bool) -> int:
     """Judge recorded events by the very code of the pipeline.
 
     EVENTS are files of JSON lines, plain or gzipped, `-` is the standard input; also what `serinus record` or `kcat -J`
-    wrote. The release starts at the first event. Exit 1 if it was rolled back, or nothing started one.
+    wrote. The release starts at its service's first event. Exit 1 if it was rolled back, or nothing started one.
     """
     plan = read_plan(plan_file)
 

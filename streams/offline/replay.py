@@ -15,6 +15,7 @@ import numpy as np
 from releases.machine_io import Decide
 from schemas.command import Command, Verb
 from schemas.decision import Decision, State
+from schemas.event import decode_event
 from schemas.inputs import decode_input
 from schemas.plan import Plan
 from schemas.report import SLICE_MS, Report
@@ -54,7 +55,7 @@ Tell = Callable[[Decision], None]
 
 
 def replay(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
-    """Replay events; the release starts at the first of them.
+    """Replay events; the release starts at the first of its service.
 
     Every 250 ms of log time end with the reports that ingest would have sent, every second with a tick, until the
     release has ended. What is left is counted.
@@ -67,14 +68,15 @@ def replay(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
     aggregator = Aggregator(TOPIC_ID)
     player, counts = _Player(plan, tell), _Counts(plan.service)
     for slice_no, group in groupby(lines, key=lambda line: line.log_ms // SLICE_MS):
-        records = _records(list(group))
-        _, refused = aggregator.add(records)
-        counts.add(len(records), [one.reason for one in refused])
+        read = list(group)
+        _, refused = aggregator.add(_records(read))
+        counts.add(len(read), [one.reason for one in refused])
         reports = [report for part in aggregator.flush() for report in part if report.slice_no == slice_no]
         for report in reports:
             counts.count(report)
-        if not player.started and len(refused) < len(records):
-            player.start(int(records.log_ms[0]))
+        if not player.started:
+            dead = {one.row for one in refused}
+            player.start(line for row, line in enumerate(read) if row not in dead)
         player.hear(reports, at_ms=(slice_no + 1) * SLICE_MS)
     player.close()
     return counts.summary(player.decisions)
@@ -189,10 +191,13 @@ class _Player:
     def started(self) -> bool:
         return self._service is not None
 
-    def start(self, at_ms: int) -> None:
-        """Start the release."""
-        self._now_ms = at_ms
+    def start(self, lines: Iterable[Line]) -> None:
+        """Start the release at the first of some usable events that is the service's, if there is one."""
         name = self._plan.service
+        at_ms = next((line.log_ms for line in lines if decode_event(line.value or b"").service == name), None)
+        if at_ms is None:
+            return
+        self._now_ms = at_ms
         self._service = start_service(name, 0, at_ms)
         reason = "replay of recorded events"
         self._fold(Asked(Command("start", name, Verb.START, "replay", reason, at_ms, plan=self._plan)), at_ms)

@@ -103,6 +103,16 @@ def test_bad_lines_are_counted_with_their_reason(tmp_path: Path) -> None:
     }
 
 
+def test_other_services_start_nothing(tmp_path: Path) -> None:
+    """In a recording of several services the release waits for its own; the others are counted as events only."""
+    early = [event | {"ts_ms": START_MS - 600_000} for event in events(seconds=2, service="other")]
+    file = write(tmp_path / "e", encoded([*early, *events()]))
+    both, own = told(file), told(write(tmp_path / "own", encoded(events())))
+    assert [(one.at_ms, one.reason) for one in both] == [(one.at_ms, one.reason) for one in own]
+    alone = run(str(write(tmp_path / "other", encoded(early))), "--plan", str(write(tmp_path / "p", [PLAN.encode()])))
+    assert alone.exit_code == 1 and "never started" in alone.stdout and "100 events" in alone.stdout
+
+
 def test_a_rollback_is_exit_1_and_names_its_cause(tmp_path: Path) -> None:
     """The exit code says no; people read who decided and how much was read."""
     plan_file = write(tmp_path / "plan.yaml", [PLAN.encode()])
