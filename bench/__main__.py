@@ -7,7 +7,7 @@ import sys
 
 from bench import tables
 
-BENCHMARKS = ("bench.ingest", "bench.latency")
+BENCHMARKS = ("bench.ingest", "bench.latency", "bench.decisions")
 
 
 def main() -> int:

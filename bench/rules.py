@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.stats import norm
@@ -64,6 +64,19 @@ def _merged(parts: Sequence[dict[str, Moments]]) -> dict[str, Moments]:
     return {name: Moments.merge_all(part[name] for part in parts if name in part) for name in sorted(names)}
 
 
+class Difference(NamedTuple):
+    """The canary's mean minus the baseline's, the variance of that and of single values, requests of the canary."""
+
+    d: float
+    v: float
+    spread: float
+    n: int
+
+    @property
+    def z(self) -> float:
+        return self.d / math.sqrt(self.v)
+
+
 class _Pooled:
     """Everything since the start, in one heap per arm: what drifts while the share ramps is mistaken for an effect."""
 
@@ -75,9 +88,9 @@ class _Pooled:
         self.baseline = _merged([self.baseline, second.baseline])
         self.canary = _merged([self.canary, second.canary])
 
-    def differences(self) -> list[tuple[float, float, int]]:
-        """Per metric: the canary's mean minus the baseline's, the variance of that, requests of the canary."""
-        found = []
+    def differences(self) -> list[Difference]:
+        """Of each metric with at least 30 requests in both arms."""
+        found: list[Difference] = []
         for name, canary in self.canary.items():
             baseline = self.baseline.get(name)
             if baseline is None or min(baseline.n, canary.n) < 30:
@@ -85,7 +98,7 @@ class _Pooled:
             spread = (canary.m2 + baseline.m2) / (canary.n + baseline.n - 2)
             variance = spread * (1 / canary.n + 1 / baseline.n)
             if variance > 0:
-                found.append((canary.mean - baseline.mean, variance, canary.n))
+                found.append(Difference(canary.mean - baseline.mean, variance, spread, canary.n))
         return found
 
 
@@ -195,7 +208,7 @@ class PeekingZ:
 
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)
-        return any(d / math.sqrt(v) > norm.ppf(1 - ALPHA) for d, v, _ in self._pooled.differences())
+        return any(one.z > norm.ppf(1 - ALPHA) for one in self._pooled.differences())
 
     def refused(self) -> bool:
         return False
@@ -214,7 +227,7 @@ class FixedHorizonZ:
 
     def refused(self) -> bool:
         found = self._pooled.differences()
-        return any(d / math.sqrt(v) > norm.ppf(1 - ALPHA / len(found)) for d, v, _ in found)
+        return any(one.z > norm.ppf(1 - ALPHA / len(found)) for one in found)
 
 
 @dataclass(slots=True)
@@ -232,14 +245,14 @@ class Msprt:
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)
         found = self._pooled.differences()
-        return any(self._log(d, v, n) >= math.log(len(found) / ALPHA) for d, v, n in found if d > 0)
+        return any(one.d > 0 and self._log(one) >= math.log(len(found) / ALPHA) for one in found)
 
     def refused(self) -> bool:
         return False
 
-    def _log(self, d: float, v: float, n: int) -> float:
-        tau2 = self.tau**2 * v * n / 2
-        return 0.5 * math.log(v / (v + tau2)) + tau2 * d * d / (2 * v * (v + tau2))
+    def _log(self, one: Difference) -> float:
+        tau2 = self.tau**2 * one.spread
+        return 0.5 * math.log(one.v / (one.v + tau2)) + tau2 * one.d**2 / (2 * one.v * (one.v + tau2))
 
 
 @dataclass(slots=True)
@@ -256,15 +269,16 @@ class PooledSequence:
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)
         found = self._pooled.differences()
-        return any(d > self._bound(v, n, 2 * ALPHA / len(found)) for d, v, n in found)
+        return any(one.d > self._bound(one, 2 * ALPHA / len(found)) for one in found)
 
     def refused(self) -> bool:
         return False
 
-    def _bound(self, v: float, n: int, alpha: float) -> float:
+    def _bound(self, one: Difference, alpha: float) -> float:
+        """``alpha`` is twice the error of one side."""
         rho2 = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / self.tuned_n
-        t = n * rho2 + 1
-        return math.sqrt(v * 2 * t / (n * rho2) * math.log(1 + math.sqrt(t) / alpha))
+        t = one.n * rho2 + 1
+        return math.sqrt(one.v * 2 * t / (one.n * rho2) * math.log(1 + math.sqrt(t) / alpha))
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.decision_table import decisions_table
+
 HERE = Path(__file__).parent
 README = HERE / "README.md"
 
@@ -41,7 +43,7 @@ def latency_table(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"At {found['rate_per_s']:,} events/s, {found['releases']} releases."])
 
 
-TABLES = {"ingest": ingest_table, "latency": latency_table}
+TABLES = {"ingest": ingest_table, "latency": latency_table, "decisions": decisions_table}
 
 
 def write() -> None:

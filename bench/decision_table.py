@@ -1,0 +1,81 @@
+"""The tables of decisions in bench/README.md, from what `python -m bench.decisions` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+ORDER = (
+    "Serinus",
+    "3-sigma per window",
+    "fixed thresholds, limit 5",
+    "Mann–Whitney 98 %, tolerance 0.25",
+    "z test, fixed horizon",
+    "z test, peeking",
+    "mSPRT, pooled",
+    "confidence sequence, pooled",
+    "oracle SPRT",
+)
+
+
+def decisions_table(found: dict[str, Any]) -> str:
+    """False rollbacks by rule, then what each rule made of each scenario."""
+    scenarios: dict[str, Any] = found["scenarios"]
+    healthy = {name: one["rules"] for name, one in scenarios.items() if one["healthy"]}
+    harmful = {name: one["rules"] for name, one in scenarios.items() if not one["healthy"]}
+    parts = [
+        _overview(healthy, harmful),
+        f"Rolled back of healthy releases, {found['runs']} runs of each scenario:",
+        _grid(healthy, _false),
+        "Harmful releases: rolled back / promoted, median of canary requests and of seconds since the onset:",
+        _grid(harmful, _detected),
+    ]
+    return "\n\n".join(parts)
+
+
+def _overview(healthy: dict[str, Any], harmful: dict[str, Any]) -> str:
+    lines = [
+        "| rule | false rollbacks | harm rolled back | false promotions | requests of harmful canaries, median |",
+        "|---|---|---|---|---|",
+    ]
+    for rule in ORDER:
+        good = [rows[rule] for rows in healthy.values() if rule in rows]
+        bad = [rows[rule] for rows in harmful.values() if rule in rows]
+        if not bad:
+            continue
+        harmed = sorted(row["harmed_median"] for row in bad)
+        cells = (
+            _share(good, "rolled_back"),
+            _share(bad, "rolled_back", "rolled_back_by_limit"),
+            _share(bad, "promoted"),
+            f"{harmed[len(harmed) // 2]:,.0f}",
+        )
+        lines.append(f"| {rule} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _share(rows: list[dict[str, Any]], *states: str) -> str:
+    runs = sum(row["runs"] for row in rows)
+    return f"{sum(row[state] for row in rows for state in states)} of {runs}" if runs else "-"
+
+
+def _grid(scenarios: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> str:
+    rules = [rule for rule in ORDER if any(rule in rows for rows in scenarios.values())]
+    lines = [f"| scenario | {' | '.join(rules)} |", f"|---|{'---|' * len(rules)}"]
+    for name, rows in scenarios.items():
+        cells = " | ".join(cell(rows[rule]) if rule in rows else "" for rule in rules)
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines)
+
+
+def _false(row: dict[str, Any]) -> str:
+    limit = f" + {row['rolled_back_by_limit']} by a limit" if row["rolled_back_by_limit"] else ""
+    return f"{row['rolled_back']}{limit}"
+
+
+def _detected(row: dict[str, Any]) -> str:
+    ended = row["rolled_back"] + row["rolled_back_by_limit"]
+    text = f"{ended} / {row['promoted']}"
+    if row["requests_median"] is None:
+        return text
+    return f"{text}, {row['requests_median']:,.0f}, {row['after_s_median']:,.0f} s"
