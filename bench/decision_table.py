@@ -45,7 +45,7 @@ def _overview(healthy: dict[str, Any], harmful: dict[str, Any]) -> str:
             continue
         harmed = sorted(row["harmed_median"] for row in bad)
         cells = (
-            _share(good, "rolled_back"),
+            _share(good, "rolled_back", also=sum(row["rolled_back_early"] for row in bad)),
             _share(bad, "rolled_back", "rolled_back_by_limit"),
             _share(bad, "promoted"),
             f"{harmed[len(harmed) // 2]:,.0f}",
@@ -54,9 +54,10 @@ def _overview(healthy: dict[str, Any], harmful: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _share(rows: list[dict[str, Any]], *states: str) -> str:
+def _share(rows: list[dict[str, Any]], *states: str, also: int = 0) -> str:
     runs = sum(row["runs"] for row in rows)
-    return f"{sum(row[state] for row in rows for state in states)} of {runs}" if runs else "-"
+    early = f" and {also} before the harm" if also else ""
+    return f"{sum(row[state] for row in rows for state in states)} of {runs}{early}" if runs else "-"
 
 
 def _grid(scenarios: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> str:
@@ -76,6 +77,8 @@ def _false(row: dict[str, Any]) -> str:
 def _detected(row: dict[str, Any]) -> str:
     ended = row["rolled_back"] + row["rolled_back_by_limit"]
     text = f"{ended} / {row['promoted']}"
+    if row["rolled_back_early"]:
+        text += f" ({row['rolled_back_early']} before the harm)"
     if row["requests_median"] is None:
         return text
     return f"{text}, {row['requests_median']:,.0f}, {row['after_s_median']:,.0f} s"

@@ -37,15 +37,18 @@ PLANS = {
     "harm-in-the-last-tenth": "share-50",
     "confidence-minus-5": "quality",
     "ratings-lower": "quality",
+    "output-mix": "tail",
+    "rare-stalls": "tail",
+    "tail-times-2": "tail",
 }
 """The plan of a scenario, where it is not the ramp."""
 
-NO_HARM = {"improved", "split-half", "output-mix", "correlation-changed"}
+NO_HARM = {"improved", "split-half", "correlation-changed"}
 """Scenarios in which nothing that these plans judge gets worse, besides the healthy ones."""
 
 SERINUS = "Serinus"
-STATES = ("rolled_back", "rolled_back_by_limit", "promoted")
-"""Ends that are counted: by evidence, by a limit such as silence, promoted; what is left is undecided."""
+STATES = ("rolled_back", "rolled_back_early", "rolled_back_by_limit", "promoted")
+"""Ends that are counted: by evidence, before there was any harm, by a limit such as silence; the rest is undecided."""
 
 
 def is_healthy(scenario: str) -> bool:
@@ -93,8 +96,15 @@ def rules_for(world: World, plan: Plan) -> list[rules.Rule]:
 
 def limits_of(world: World, plan: Plan) -> dict[str, tuple[float, float]]:
     """Per metric the worst mean that the plan's margin allows and the healthy mean, in the direction of harm."""
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for gate in plan.gates:
+        if gate.kind == "mix":
+            shares = world.labels[gate.name]
+            found |= {
+                f"{gate.name}={value}": (share + float(gate.margin or 0), share) for value, share in shares.items()
+            }
+        if gate.kind not in {"rate", "mean"}:
+            continue
         healthy, _ = level_of(world, gate.name)
         margin = float(gate.margin or 0)
         sign = -1.0 if gate.worse == "lower" else 1.0
@@ -136,21 +146,30 @@ def oracle_of(world: World) -> list[rules.Rule]:
     return [rules.OracleSprt(effect.metric, healthy, harmed, sd, ours[0].at_ms / 1000)]
 
 
-def second_of(at_s: int, cells: Sequence[Cell], plan: Plan) -> rules.Second:
+def second_of(at_s: int, cells: Sequence[Cell], plan: Plan, world: World) -> rules.Second:
     """Totals of both arms, signed so that higher is worse."""
-    signs = {gate.name: -1.0 if gate.worse == "lower" else 1.0 for gate in plan.gates}
+    means = [gate for gate in plan.gates if gate.kind == "mean"]
+    signs = {gate.name: -1.0 if gate.worse == "lower" else 1.0 for gate in means}
     arms: dict[bool, dict[str, list[Moments]]] = {False: {}, True: {}}
     for cell in cells:
         arm = arms[cell.version != plan.baseline]
         if cell.n:
-            rate = cell.errors / cell.n
-            arm.setdefault("error_rate", []).append(Moments(cell.n, rate, cell.n * rate * (1 - rate)))
+            arm.setdefault("error_rate", []).append(_share(cell.errors, cell.n))
         for metric in cell.metrics:
             if metric.name in signs:
                 moments = Moments(metric.n, signs[metric.name] * metric.mean, metric.m2)
                 arm.setdefault(metric.name, []).append(moments)
+        for label in cell.labels:
+            for value in world.labels[f"labels.{label.name}"]:
+                name = f"labels.{label.name}={value}"
+                arm.setdefault(name, []).append(_share(label.counts.get(value, 0), cell.n))
     merged = [{name: Moments.merge_all(parts) for name, parts in arms[side].items()} for side in (False, True)]
     return rules.Second(at_s, merged[0], merged[1])
+
+
+def _share(bad: int, n: int) -> Moments:
+    """A rate as the mean of zeros and ones."""
+    return Moments(n, bad / n, bad * (n - bad) / n)
 
 
 def others(world: World, plan: Plan, seed: int) -> list[dict[str, Any]]:
@@ -165,7 +184,7 @@ def others(world: World, plan: Plan, seed: int) -> list[dict[str, Any]]:
         stage = stages[sum(at_s >= end for end in opens_s)]
         salt = f"bench-{seed}"
         step = traffic.step(Shares.of(dict.fromkeys(plan.canaries, stage.weight_ppm), plan.canaries, salt))
-        second = second_of(at_s, step.cells, plan)
+        second = second_of(at_s, step.cells, plan, world)
         requests += sum(step.requests[1:])
         if onset_s is not None and at_s >= onset_s:
             harmed += sum(step.requests[1:])
@@ -180,6 +199,8 @@ def _row(
     rule: str, state: str | None, at_s: int | None, requests: int | None, harmed: int, onset_s: int | None
 ) -> dict[str, Any]:
     after_s = None if at_s is None else at_s - (onset_s or 0)
+    if state == "rolled_back" and onset_s is not None and at_s is not None and at_s < onset_s:
+        state = "rolled_back_early"
     return {"rule": rule, "state": state, "after_s": after_s, "requests": requests, "harmed": harmed}
 
 

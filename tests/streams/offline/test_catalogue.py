@@ -26,7 +26,7 @@ def plan(name: str) -> Plan:
 def test_a_scenario_is_named_as_its_file_and_can_be_drawn(path: Path) -> None:
     """Every scenario of the catalogue works with the plans beside it, and its traffic arrives."""
     assert parse_scenario(path.read_text(encoding="utf-8")).name == path.stem
-    for name in ("ramp", "quality"):
+    for name in ("ramp", "quality", "tail"):
         traffic = Traffic(read_world(path, plan(name)), plan(name), seed=1, start_ms=0)
         steps = [traffic.step(Shares.of({"v2": 500_000}, ["v2"], "salt")) for _ in range(20)]
         assert sum(step.requests[0] for step in steps) > 0
