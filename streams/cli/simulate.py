@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -48,7 +49,10 @@ def simulate(files: tuple[Path, ...], plan_file: Path, runs: int, seed: int, job
         else _in_processes(files, plan, tasks, jobs)
     )
     found: list[Run] = []
-    for one in track(simulated, "Releases", total=len(tasks), console=Console(stderr=True), transient=True):
+    screen = Console(stderr=True)
+    for one in track(
+        simulated, "Releases", total=len(tasks), console=screen, transient=True, disable=not screen.is_terminal
+    ):
         found.append(one.run)
         if as_json:
             print_json(one.run)
@@ -101,10 +105,13 @@ def _in_processes(files: tuple[Path, ...], plan: Plan, tasks: list[tuple[int, in
 
 
 def _table(runs: list[Run]) -> Table:
-    """How the runs of each scenario ended."""
-    table = Table(
-        "scenario", "runs", "promoted", "rolled back", "by evidence", "undecided", "median min", "canary requests"
-    )
+    """How the runs of each scenario ended: `proven` were rolled back by evidence, `open` were not decided.
+
+    Of the decided ones the median of minutes and of canary requests.
+    """
+    names = ("scenario", "runs", "promoted", "rolled back", "proven", "open", "min", "requests")
+    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].no_wrap = True
     for name in dict.fromkeys(run.scenario for run in runs):
         ours = [run for run in runs if run.scenario == name]
         ends = [run.state for run in ours]
