@@ -18,6 +18,10 @@ BLOCK_MS_MAX: Final = 60_000
 """A block closes at the latest at the first beat that ends this long after its start."""
 
 
+PARTS_MAX: Final = 16
+"""Beats of one arm that wait unmerged in an open block."""
+
+
 class OpenBlock(msgspec.Struct, frozen=True):
     """A block that still grows: since when, how many requests, and each version's summaries so far, unmerged."""
 
@@ -90,7 +94,7 @@ def add(
     for (version, named), summary in sorted(beat.items(), key=lambda item: item[0]):
         segment = _admitted(named, segments)
         block = blocks.get(segment) or OpenBlock(beat_end_ms - SLICE_MS, 0, {})
-        arms = {**block.arms, version: (*block.arms.get(version, ()), summary)}
+        arms = {**block.arms, version: _with_part(block.arms.get(version, ()), summary)}
         blocks[segment] = OpenBlock(block.started_ms, block.n + summary.requests.n, arms)
     closed: list[Block] = []
     for segment in sorted(blocks):
@@ -99,6 +103,12 @@ def add(
             closed.append(_closed(block, segment, segments.index(segment) + 1, beat_end_ms))
             del blocks[segment]
     return BlocksState(blocks, tuple(segments)), closed
+
+
+def _with_part(parts: tuple[Summary, ...], summary: Summary) -> tuple[Summary, ...]:
+    """Merging each beat by itself is slow; never merging lets the state of a quiet segment grow for a minute."""
+    joined = (*parts, summary)
+    return joined if len(joined) < PARTS_MAX else (Summary.merge_all(joined),)
 
 
 def _admitted(segment: str, segments: list[str]) -> str:

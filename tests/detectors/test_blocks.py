@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN, Block, BlocksState, add
+from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN, PARTS_MAX, Block, BlocksState, add
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
@@ -107,3 +107,14 @@ def test_segments_are_bounded() -> None:
     assert len(state.segments) == SEGMENTS_MAX + 1
     folded = [block for block in closed if block.segment == OTHER]
     assert [block.arms["v1"].requests.n for block in folded] == [200]
+
+
+def test_a_quiet_segment_keeps_a_bounded_number_of_parts() -> None:
+    """A minute of single requests is merged on the way, and closes as the same block."""
+    state = BlocksState()
+    for beat in range(1, 200):
+        state, closed = add(state, {("v1", ""): Summary(Rate(0, 0))}, 250 * beat)
+        assert not closed
+        assert len(state.open[""].arms["v1"]) < PARTS_MAX
+    _, closed = add(state, {("v1", ""): Summary(Rate(20, 3))}, 250 * 200)
+    assert closed[0].arms["v1"].requests == Rate(20, 3)
