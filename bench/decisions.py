@@ -244,12 +244,20 @@ def _spread(name: str, values: list[float]) -> dict[str, float | None]:
     return {f"{name}_median": float(np.median(values)), f"{name}_p90": float(np.percentile(values, 90))}
 
 
+def _kept(runs: int, seed: int) -> dict[str, Any]:
+    """Results of scenarios that were not asked for, as long as they are of the same runs."""
+    if not RESULT.exists():
+        return {}
+    before: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8"))
+    return before["scenarios"] if (before["runs"], before["seed"]) == (runs, seed) else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=4, help="runs of each scenario")
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--only", nargs="*", help="scenarios; all by default")
+    parser.add_argument("--only", nargs="*", help="scenarios; the others keep their results")
     asked = parser.parse_args()
     names = asked.only or sorted(path.stem for path in FOLDER.glob("*.yaml"))
     tasks = [(name, asked.seed + run) for name in names for run in range(asked.runs)]
@@ -264,6 +272,7 @@ def main() -> None:
         for name, by_rule in found.items()
     }
     RESULT.parent.mkdir(exist_ok=True)
+    scenarios = dict(sorted((_kept(asked.runs, asked.seed) | scenarios).items()))
     result = {"runs": asked.runs, "seed": asked.seed, "alpha": rules.ALPHA, "scenarios": scenarios}
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

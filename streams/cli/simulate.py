@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import median
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -105,12 +104,12 @@ def _in_processes(files: tuple[Path, ...], plan: Plan, tasks: list[tuple[int, in
 
 
 def _table(runs: list[Run]) -> Table:
-    """How the runs of each scenario ended: `proven` were rolled back by evidence, `open` were not decided.
+    """How the runs of each scenario ended: ``rolled`` back at all, ``proven`` by evidence, ``open`` not decided.
 
-    Of the decided ones the median of minutes and of canary requests.
+    Minutes and canary requests are the medians of the decided ones.
     """
-    names = ("scenario", "runs", "promoted", "rolled back", "proven", "open", "min", "requests")
-    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False)
+    names = ("scenario", "runs", "promoted", "rolled", "proven", "open", "min", "requests")
+    table = Table(*names, box=None, padding=(0, 2, 0, 0))
     table.columns[0].no_wrap = True
     for name in dict.fromkeys(run.scenario for run in runs):
         ours = [run for run in runs if run.scenario == name]
