@@ -25,6 +25,8 @@ from detectors.sequential.exceedance import Exceedance, ExceedanceState
 from detectors.sequential.label_mix import LabelMix, LabelMixState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
+from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
+from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram
@@ -196,6 +198,29 @@ def mix(detector: LabelMix) -> Case:
     )
 
 
+def split(detector: SampleRatio) -> Case:
+    """The sample-ratio test's case: it says its evidence; units of two epochs in each batch."""
+
+    def draw(rng: np.random.Generator, _: int) -> SplitBatch:
+        n = rng.integers(1, 30, 2)
+        k = rng.binomial(n, 0.08)[:, None]
+        return SplitBatch(n.astype(np.float64), k.astype(np.float64), np.array([[0.05], [0.1]]))
+
+    def broken(bad: float) -> Callable[[], SplitBatch]:
+        one = np.ones(1)
+        return lambda: SplitBatch(one * bad, one[:, None], one[:, None] * 0.5)
+
+    return Case(
+        detector,
+        SampleRatioState,
+        take=detector.observe,
+        says=lambda state: [detector.log_evidence(state), *detector.by_canary(state)],
+        draw=draw,
+        nothing=0.0,
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
+    )
+
+
 CASES = {
     "evalue-2x2": gate(Evalue2x2(), Evalue2x2State, "harm"),
     "evalue-2x2 with tolerance": gate(Evalue2x2(tolerance=0.00125), Evalue2x2State, "harm"),
@@ -207,6 +232,7 @@ CASES = {
     "exceedance, p95": quantile(Exceedance(level=0.95, tolerance=0.0, margin=0.1, shares=(0.05, 0.5, 1.0))),
     "exceedance, p50 lower": quantile(Exceedance(level=0.5, tolerance=0.025, margin=0.1, worse="lower")),
     "label-mix": mix(LabelMix(tolerance=0.005, margins=(0.02, 0.2, 0.99))),
+    "sample-ratio": split(SampleRatio(canaries=("v2",))),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
     "online-gaussian": observer(OnlineGaussian()),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import betaln
 
 from detectors.gaussian.online import OnlineGaussian
 from detectors.sequential.normal_mixture import (
@@ -19,7 +20,9 @@ from detectors.sequential.normal_mixture import (
     log_mixture_one_sided,
     log_mixture_two_sided,
 )
+from detectors.sequential.sample_ratio import SampleRatio
 from detectors.sequential.two_by_two import Tables, log_ratio
+from detectors.split_batches import SplitBatch
 from detectors.summaries.moments import Moments
 from detectors.summaries.scatter import Scatter
 
@@ -32,7 +35,6 @@ COVERED: set[str] = set()
 
 _OTHER_BOUNDS = "only normal mixtures are used; this bound is for other kinds of sums"
 _NO_TEST_HERE = "a fixed-sample test; every decision here is sequential"
-_NO_SPLIT = "no detector of sample ratios"
 _NO_MULTIVARIATE = "no multivariate detector; the scatter below it is covered"
 NOT_COVERED = {
     "_meta": "says who made the numbers",
@@ -49,8 +51,6 @@ NOT_COVERED = {
     "proportions": _NO_TEST_HERE,
     "bh_fdr_statsmodels": "p-values are not combined; e-values are averaged",
     "e_bh": "which segments are named is the judge's matter; evidence is averaged",
-    "srm": _NO_SPLIT,
-    "savvi_multinomial": _NO_SPLIT,
     "mewma_arl_table": _NO_MULTIVARIATE,
     **{
         f"multivariate/{name}": _NO_MULTIVARIATE
@@ -188,6 +188,43 @@ def test_e_values_of_a_table_equal_the_closed_form() -> None:
             counts = [np.array([x]) for x in numbers]
             found = float(log_ratio(Tables(*counts[:4]), *counts[4:])[0])
             assert exp(found) == pytest.approx(case[name], rel=NEAR)
+
+
+def log_bayes_factor(counts: list[int], asked: float, concentration: float) -> float:
+    """The sample-ratio test's evidence, its ratios drawn from a Beta prior around the asked share.
+
+    By the trapezoid rule over the log odds, ± 25 standard deviations around the posterior's mode.
+    """
+    n, k = float(sum(counts)), float(counts[1])
+    alpha, beta = concentration * asked, concentration * (1.0 - asked)
+    spread = sqrt(1.0 / (alpha + k) + 1.0 / (beta + n - k))
+    odds = log((alpha + k) / (beta + n - k)) + spread * np.linspace(-25.0, 25.0, 4_001)
+    test = SampleRatio(canaries=("v2",), ratios=tuple(np.exp(odds) * (1.0 - asked) / asked))
+    state = test.observe(test.start(), SplitBatch(np.array([n]), np.array([[k]]), np.array([[asked]])))
+    prior = alpha * odds - concentration * np.logaddexp(0.0, odds) - betaln(alpha, beta)
+    return float(np.logaddexp.reduce(state.log_e[0] + prior)) + log(odds[1] - odds[0])
+
+
+@covers("srm", "savvi_multinomial")
+def test_sample_ratios_equal_scipy_and_savvi() -> None:
+    """With a Beta prior on the ratio in place of the grid, the test is the Dirichlet-multinomial Bayes factor.
+
+    The case of three versions at once has no counterpart, as each canary is tested against the rest; nor has the
+    fixed-sample chi-squared beside it.
+    """
+    checked = 0
+    for case in VALUES["srm"]["cases"]:
+        for concentration in (1, 2, 100, 10_000) if len(case["counts"]) == 2 else ():
+            expected = case[f"log_bf_dirichlet_conc{concentration}"]
+            found = log_bayes_factor(case["counts"], case["probs"][1], float(concentration))
+            assert found == pytest.approx(expected, rel=NEAR)
+            checked += 1
+    for case in VALUES["savvi_multinomial"]["cases"]:
+        found = log_bayes_factor(case["counts"], case["theta0"][1], float(case["k"]))
+        assert found == pytest.approx(case["log_bf10_scipy"], rel=NEAR)
+        assert found == pytest.approx(case["log_odds_savvi"], rel=NEAR)
+        checked += 1
+    assert checked == 10
 
 
 @covers("online/series", "online/mean", "online/var1", "online/chunks", "online/ill_conditioned")
