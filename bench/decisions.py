@@ -1,4 +1,4 @@
-"""The catalogue of scenarios, decided by Serinus and by what people use today: `python -m bench.decisions --runs 4`.
+"""The catalogue of scenarios, decided by Serinus and by what people use today: `python -m bench.decisions --runs 3`.
 
 Every run draws one stream of traffic. Serinus decides it in a closed loop. The other rules share one more pass over the
 same requests, split by the plan's ramp without any evidence: each step opens when its hold is over, and the canary is
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench import rules
+from bench.arms import Second
 from detectors.summaries.moments import Moments
 from releases.ramps.ramp import stages_of
 from schemas.plan import Plan, parse_plan
@@ -66,7 +67,7 @@ class Lane:
         self.requests: int | None = None
         self.harmed = 0
 
-    def see(self, second: rules.Second, requests: int, harmed: int) -> None:
+    def see(self, second: Second, requests: int, harmed: int) -> None:
         if self.ended is None:
             self.harmed = harmed
             if self.rule.failed(second):
@@ -146,7 +147,7 @@ def oracle_of(world: World) -> list[rules.Rule]:
     return [rules.OracleSprt(effect.metric, healthy, harmed, sd, ours[0].at_ms / 1000)]
 
 
-def second_of(at_s: int, cells: Sequence[Cell], plan: Plan, world: World) -> rules.Second:
+def second_of(at_s: int, cells: Sequence[Cell], plan: Plan, world: World) -> Second:
     """Totals of both arms, signed so that higher is worse."""
     means = [gate for gate in plan.gates if gate.kind == "mean"]
     signs = {gate.name: -1.0 if gate.worse == "lower" else 1.0 for gate in means}
@@ -164,7 +165,7 @@ def second_of(at_s: int, cells: Sequence[Cell], plan: Plan, world: World) -> rul
                 name = f"labels.{label.name}={value}"
                 arm.setdefault(name, []).append(_share(label.counts.get(value, 0), cell.n))
     merged = [{name: Moments.merge_all(parts) for name, parts in arms[side].items()} for side in (False, True)]
-    return rules.Second(at_s, merged[0], merged[1])
+    return Second(at_s, merged[0], merged[1])
 
 
 def _share(bad: int, n: int) -> Moments:
@@ -254,7 +255,7 @@ def _kept(runs: int, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=4, help="runs of each scenario")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each scenario")
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--only", nargs="*", help="scenarios; the others keep their results")

@@ -6,27 +6,18 @@ Every rule sees totals over segments, is asked once a second whether the canary 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.stats import norm
 
+from bench.arms import Difference, Pooled, Second, Windows
 from detectors.summaries.moments import Moments
 
 ALPHA = 0.05
 WINDOW_S = 10
 CHECK_S = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """What happened in one second: per metric the moments of both arms; an error counts as 1. Higher is worse."""
-
-    at_s: int
-    baseline: dict[str, Moments]
-    canary: dict[str, Moments]
 
 
 class Rule(Protocol):
@@ -43,71 +34,12 @@ class Rule(Protocol):
         ...
 
 
-class _Windows:
-    """Sums of the seconds of one window."""
-
-    def __init__(self, length_s: int) -> None:
-        self._length_s = length_s
-        self._parts: list[Second] = []
-
-    def add(self, second: Second) -> tuple[dict[str, Moments], dict[str, Moments]] | None:
-        """The arms of the window that this second completes, or None."""
-        self._parts.append(second)
-        if (second.at_s + 1) % self._length_s:
-            return None
-        parts, self._parts = self._parts, []
-        return _merged([part.baseline for part in parts]), _merged([part.canary for part in parts])
-
-
-def _merged(parts: Sequence[dict[str, Moments]]) -> dict[str, Moments]:
-    names = {name for part in parts for name in part}
-    return {name: Moments.merge_all(part[name] for part in parts if name in part) for name in sorted(names)}
-
-
-class Difference(NamedTuple):
-    """The canary's mean minus the baseline's, the variance of that and of single values, requests of the canary."""
-
-    d: float
-    v: float
-    spread: float
-    n: int
-
-    @property
-    def z(self) -> float:
-        return self.d / math.sqrt(self.v)
-
-
-class _Pooled:
-    """Everything since the start, in one heap per arm: what drifts while the share ramps is mistaken for an effect."""
-
-    def __init__(self) -> None:
-        self.baseline: dict[str, Moments] = {}
-        self.canary: dict[str, Moments] = {}
-
-    def add(self, second: Second) -> None:
-        self.baseline = _merged([self.baseline, second.baseline])
-        self.canary = _merged([self.canary, second.canary])
-
-    def differences(self) -> list[Difference]:
-        """Of each metric with at least 30 requests in both arms."""
-        found: list[Difference] = []
-        for name, canary in self.canary.items():
-            baseline = self.baseline.get(name)
-            if baseline is None or min(baseline.n, canary.n) < 30:
-                continue
-            spread = (canary.m2 + baseline.m2) / (canary.n + baseline.n - 2)
-            variance = spread * (1 / canary.n + 1 / baseline.n)
-            if variance > 0:
-                found.append(Difference(canary.mean - baseline.mean, variance, spread, canary.n))
-        return found
-
-
 @dataclass(slots=True)
 class ThreeSigma:
     """A window of the canary beyond three standard deviations of the baseline's windows so far, at least 12 of them."""
 
     name: str = "3-sigma per window"
-    _windows: _Windows = field(default_factory=lambda: _Windows(WINDOW_S))
+    _windows: Windows = field(default_factory=lambda: Windows(WINDOW_S))
     _past: dict[str, list[float]] = field(default_factory=dict)
 
     def failed(self, second: Second) -> bool:
@@ -143,7 +75,7 @@ class Thresholds:
     name: str = "fixed thresholds, limit 5"
     failures_max: int = 5
     _failures: int = 0
-    _windows: _Windows = field(default_factory=lambda: _Windows(CHECK_S))
+    _windows: Windows = field(default_factory=lambda: Windows(CHECK_S))
 
     def failed(self, second: Second) -> bool:
         window = self._windows.add(second)
@@ -169,7 +101,7 @@ class MannWhitney:
     confidence: float = 0.98
     tolerance: float = 0.25
     every: int = 5
-    _windows: _Windows = field(default_factory=lambda: _Windows(CHECK_S))
+    _windows: Windows = field(default_factory=lambda: Windows(CHECK_S))
     _points: list[tuple[dict[str, Moments], dict[str, Moments]]] = field(default_factory=list)
 
     def failed(self, second: Second) -> bool:
@@ -204,7 +136,7 @@ class PeekingZ:
     """A z test on everything since the start, at 5 %, looked at every second as if each look were the only one."""
 
     name: str = "z test, peeking"
-    _pooled: _Pooled = field(default_factory=_Pooled)
+    _pooled: Pooled = field(default_factory=Pooled)
 
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)
@@ -219,7 +151,7 @@ class FixedHorizonZ:
     """The same z test once, before the promotion, with alpha divided by the number of metrics: right, but late."""
 
     name: str = "z test, fixed horizon"
-    _pooled: _Pooled = field(default_factory=_Pooled)
+    _pooled: Pooled = field(default_factory=Pooled)
 
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)
@@ -240,7 +172,7 @@ class Msprt:
 
     name: str = "mSPRT, pooled"
     tau: float = 0.1
-    _pooled: _Pooled = field(default_factory=_Pooled)
+    _pooled: Pooled = field(default_factory=Pooled)
 
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)
@@ -264,7 +196,7 @@ class PooledSequence:
 
     name: str = "confidence sequence, pooled"
     tuned_n: int = 500
-    _pooled: _Pooled = field(default_factory=_Pooled)
+    _pooled: Pooled = field(default_factory=Pooled)
 
     def failed(self, second: Second) -> bool:
         self._pooled.add(second)

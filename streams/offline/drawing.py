@@ -94,7 +94,7 @@ class World:
             for name, shares in ((f"labels.{name}", shares) for name, shares in arm.labels.items())
             if name in wanted
         }
-        self.feedback = {name: arm.feedback[name.removeprefix("feedback.")] for name in wanted if name in _rated(arm)}
+        self.feedback = {f"feedback.{name}": one for name, one in arm.feedback.items() if f"feedback.{name}" in wanted}
         self.requests_expected = expected_requests(scenario, folder)
 
     @property
@@ -123,11 +123,6 @@ class World:
             return None
         count = max(1, round(self.requests_expected / asked.requests))
         return Users(count, self.shares, correlation=asked.correlation, seed=seed)
-
-
-def _rated(arm: object) -> set[str]:
-    feedback: dict[str, Feedback] = getattr(arm, "feedback", {})
-    return {f"feedback.{name}" for name in feedback}
 
 
 def draw(world: World, users: Users | None, *, chunk: int, seed: int) -> Drawn:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench import rules
+from bench.arms import Second
 from bench.decision_table import decisions_table
 from bench.decisions import summary
 from detectors.summaries.moments import Moments
@@ -20,7 +21,7 @@ def rolled_back(
         canary = 1 if at_s < seconds / 2 else 15
         level = 100 * (1 + drift * at_s / seconds)
         arms = [Moments.of(rng.normal(level * times, 30, n)) for times, n in ((1, 50 - canary), (1 + effect, canary))]
-        if rule.failed(rules.Second(at_s, {"latency_ms": arms[0]}, {"latency_ms": arms[1]})):
+        if rule.failed(Second(at_s, {"latency_ms": arms[0]}, {"latency_ms": arms[1]})):
             return True
     return rule.refused()
 
