@@ -98,3 +98,39 @@ class Observer(Protocol[S]):
     def learn(self, state: S, x: float) -> S:
         """The state with this value in its past."""
         ...
+
+
+class Oddness(msgspec.Struct, frozen=True):
+    """What an observer says of one vector, judged by the past only.
+
+    Parameters
+    ----------
+    value : how odd, in the observer's own measure; None when not warm.
+    limit : what it is compared with; None when not warm.
+    unusual : the value is beyond the limit; None when not warm: unknown is not normal.
+    alarm : enough of the last vectors were unusual; None when not warm.
+    """
+
+    value: float | None = None
+    limit: float | None = None
+    unusual: bool | None = None
+    alarm: bool | None = None
+
+
+class VectorObserver(Protocol[S]):
+    """Alerts on vectors of one length, e.g. a window's metrics. Score first, then learn."""
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[int]
+
+    def start(self) -> S:
+        """The state before any vector."""
+        ...
+
+    def score(self, state: S, x: Floats) -> Oddness:
+        """What the past says of this vector."""
+        ...
+
+    def learn(self, state: S, x: Floats) -> S:
+        """The state with this vector in its past."""
+        ...

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 
 import msgspec
 
+from detectors.adaptive.drift import Drift, DriftState
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
+from detectors.gaussian.two_sample import TwoSample, TwoSampleState
 from detectors.protocol import Score
 from detectors.summaries.counts import Counts
+from detectors.summaries.moments import Moments
+from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
+from releases import watch_vectors
 from releases.sentence import amount, quantity
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Metric, Plan
@@ -21,48 +26,98 @@ WINDOW_MS = 5_000
 """Log time that one observed value covers."""
 
 OBSERVER = OnlineGaussian(forgetting=0.02)
+COMPARER = TwoSample()
+ADWIN, PAGE_HINKLEY = Drift(method="adwin"), Drift(method="page-hinkley")
+
+
+UNKNOWN = Score(None, None, None)
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One metric of one version: its past, its last value and what the past said of it, with the values behind it."""
+    """One metric of one version.
+
+    Parameters
+    ----------
+    past, adwin, page_hinkley, pairs : what the observers know: of its own past, and of pairs with the baseline.
+    value, n : of the last window, and the values behind it.
+    score, drifted, pair : what they said of the last window.
+    """
 
     past: OnlineGaussianState
+    adwin: DriftState
+    page_hinkley: DriftState
+    pairs: TwoSampleState
     value: float | None = None
-    score: Score = Score(None, None, None)
     n: int = 0
+    score: Score = UNKNOWN
+    drifted: bool = False
+    pair: Score = UNKNOWN
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """The window that is being filled, and per version and metric what was seen before."""
+    """The window that is being filled, and what was seen before: of each metric, and of all metrics together."""
 
     window: int = -1
     filling: dict[str, tuple[Summary, ...]] = {}
     seen: dict[str, dict[str, Seen]] = {}
+    together: dict[str, watch_vectors.Together] = {}
 
 
 def start(plan: Plan) -> Watched:
     """Nothing seen of any version."""
-    nothing = {metric.label: Seen(OBSERVER.start()) for metric in plan.metrics}
-    return Watched(seen={version: dict(nothing) for version in (plan.baseline, *plan.canaries)})
+    one = Seen(OBSERVER.start(), ADWIN.start(), PAGE_HINKLEY.start(), COMPARER.start())
+    versions = (plan.baseline, *plan.canaries)
+    seen = {version: {metric.label: one for metric in plan.metrics} for version in versions}
+    return Watched(seen=seen, together={version: watch_vectors.start(len(plan.metrics)) for version in versions})
 
 
 def observe(plan: Plan, watched: Watched, beat: Mapping[tuple[str, str], Summary], *, beat_end_ms: int) -> Watched:
     """Add one beat; when it begins a new window, the last one is scored and then learned."""
     window = (beat_end_ms - 1) // WINDOW_MS
-    seen, filling = watched.seen, dict(watched.filling)
+    seen, together, filling = watched.seen, watched.together, dict(watched.filling)
     if window != watched.window:
-        seen = {version: _scored(plan, seen[version], filling.get(version, ())) for version in seen}
+        whole = {version: Summary.merge_all(parts) for version, parts in filling.items()}
+        baseline = whole.get(plan.baseline)
+        seen = {v: _scored(plan, seen[v], whole.get(v), None if v == plan.baseline else baseline) for v in seen}
+        together = {v: watch_vectors.observe(together[v], _vector(plan, whole.get(v))) for v in together}
         filling = {}
     for (version, _), summary in sorted(beat.items(), key=lambda item: item[0]):
         filling[version] = (*filling.get(version, ()), summary)
-    return Watched(window, filling, seen)
+    return Watched(window, filling, seen, together)
 
 
-def _scored(plan: Plan, seen: dict[str, Seen], parts: tuple[Summary, ...]) -> dict[str, Seen]:
-    if not parts:
-        return seen
-    whole = Summary.merge_all(parts)
-    return {metric.label: _next(seen[metric.label], *_value(metric, whole)) for metric in plan.metrics}
+def _vector(plan: Plan, whole: Summary | None) -> tuple[float, ...] | None:
+    """The window's metrics in the plan's order, or None when one of them is missing."""
+    if whole is None:
+        return None
+    values = [value for value, _ in (_value(metric, whole) for metric in plan.metrics) if value is not None]
+    return tuple(values) if len(values) == len(plan.metrics) else None
+
+
+def _scored(plan: Plan, seen: dict[str, Seen], whole: Summary | None, baseline: Summary | None) -> dict[str, Seen]:
+    if whole is None:
+        return {label: _silent(one) for label, one in seen.items()}
+    after = {metric.label: _next(seen[metric.label], *_value(metric, whole)) for metric in plan.metrics}
+    if baseline is not None:
+        for metric in plan.metrics:
+            pair = _pair(metric, whole, baseline)
+            one = after[metric.label]
+            if pair is not None:
+                said = COMPARER.score(one.pairs, pair)
+                after[metric.label] = msgspec.structs.replace(one, pair=said, pairs=COMPARER.learn(one.pairs, pair))
+    return after
+
+
+def _silent(seen: Seen) -> Seen:
+    return msgspec.structs.replace(seen, value=None, n=0, score=UNKNOWN, drifted=False, pair=UNKNOWN)
+
+
+def _pair(metric: Metric, ours: Summary, theirs: Summary) -> tuple[Moments, Moments] | tuple[Rate, Rate] | None:
+    if metric.kind == "rate":
+        return ours.requests, theirs.requests
+    if metric.kind != "mean" or metric.name not in ours.metrics or metric.name not in theirs.metrics:
+        return None
+    return ours.metrics[metric.name].moments, theirs.metrics[metric.name].moments
 
 
 def _value(metric: Metric, summary: Summary) -> tuple[float | None, int]:
@@ -79,38 +134,56 @@ def _value(metric: Metric, summary: Summary) -> tuple[float | None, int]:
 
 def _next(seen: Seen, value: float | None, n: int) -> Seen:
     if value is None:
-        return msgspec.structs.replace(seen, value=None, score=Score(None, None, None), n=0)
-    score = OBSERVER.score(seen.past, value)
-    return Seen(OBSERVER.learn(seen.past, value), value, score, n)
+        return _silent(seen)
+    adwin, page_hinkley = (d.score(s, value).alarm for d, s in ((ADWIN, seen.adwin), (PAGE_HINKLEY, seen.page_hinkley)))
+    return msgspec.structs.replace(
+        _silent(seen),
+        past=OBSERVER.learn(seen.past, value),
+        adwin=ADWIN.learn_scored(seen.adwin, value, bool(adwin)),
+        page_hinkley=PAGE_HINKLEY.learn_scored(seen.page_hinkley, value, bool(page_hinkley)),
+        value=value,
+        n=n,
+        score=OBSERVER.score(seen.past, value),
+        drifted=bool(adwin or page_hinkley),
+    )
 
 
 def evidence(plan: Plan, watched: Watched) -> tuple[Evidence, ...]:
-    """What is unusual now: a row for each metric of a canary whose observer raises an alarm."""
+    """What is unusual now: a row for each observer of a canary that raises an alarm."""
     rows = []
     for version in plan.canaries:
         for metric in plan.metrics:
             seen = watched.seen[version][metric.label]
             if seen.score.alarm:
-                rows.append(_row(metric, version, seen))
+                z = "" if seen.score.z is None else f", {seen.score.z:+.1f} standard deviations from its own past"
+                rows.append(_row(metric, version, seen, OBSERVER, f"is unusual: {_shown(metric, seen)}{z}"))
+            if seen.drifted:
+                rows.append(_row(metric, version, seen, ADWIN, f"changed its level: {_shown(metric, seen)}"))
+            if seen.pair.alarm and seen.pair.z is not None:
+                apart = f"{seen.pair.z:+.1f} standard errors from {plan.baseline}"
+                rows.append(_row(metric, version, seen, COMPARER, f"differs: {_shown(metric, seen)}, {apart}"))
+        rows += watch_vectors.evidence(version, tuple(m.label for m in plan.metrics), watched.together[version])
     return tuple(rows)
 
 
-def _row(metric: Metric, version: str, seen: Seen) -> Evidence:
-    z = "" if seen.score.z is None else f", {seen.score.z:+.1f} standard deviations from its own past"
+def _shown(metric: Metric, seen: Seen) -> str:
     shown = quantity(metric, seen.value) if metric.level is not None else amount(metric, seen.value)
     if metric.kind == "mix":
         shown = f"{shown} of pairs of answers differ"
-    said = f"{shown} in the last {WINDOW_MS // 1000} s{z}"
+    return f"{shown} in the last {WINDOW_MS // 1000} s"
+
+
+def _row(metric: Metric, version: str, seen: Seen, by: OnlineGaussian | Drift | TwoSample, said: str) -> Evidence:
     return Evidence(
         metric=metric.label,
         segment="",
         version=version,
-        detector=OBSERVER.NAME,
-        detector_version=OBSERVER.VERSION,
+        detector=by.NAME,
+        detector_version=by.VERSION,
         role="observe",
         verdict=Verdict.INCONCLUSIVE,
         n_baseline=0,
         n_canary=seen.n,
-        sentence=f"{metric.label} of {version} is unusual: {said}; this alerts only",
+        sentence=f"{metric.label} of {version} {said}; this alerts only",
         canary=seen.value,
     )

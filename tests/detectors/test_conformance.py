@@ -6,16 +6,22 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pytest
 
+import detectors.adaptive
 import detectors.gaussian
 import detectors.sequential
+from detectors.adaptive.drift import Drift, DriftState
+from detectors.adaptive.half_space_trees import HalfSpaceTrees, HalfSpaceTreesState
 from detectors.batches import MeanBatch, RateBatch
+from detectors.gaussian.mahalanobis import Mahalanobis, MahalanobisState
+from detectors.gaussian.mewma import Mewma, MewmaState
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
+from detectors.gaussian.two_sample import TwoSample, TwoSampleState
 from detectors.histogram_batches import HistogramBatch
 from detectors.label_batches import LabelBatch
 from detectors.sequential.bounds import MeanBound, MeanBoundState
@@ -30,6 +36,7 @@ from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram
+from detectors.summaries.moments import Moments
 
 ROWS = 4
 
@@ -136,6 +143,71 @@ def observer(detector: OnlineGaussian) -> Case:
     )
 
 
+def vectors(detector: Mahalanobis | Mewma | HalfSpaceTrees, state: type) -> Case:
+    """The case of an observer of vectors: it says the oddness of a fixed one."""
+    watcher = cast(Any, detector)
+
+    def says(known: Any) -> list[float | None]:
+        said = watcher.score(known, np.array([130.0, 1.0]))
+        return [said.value, said.limit, said.unusual, said.alarm]
+
+    def refused(bad: list[float]) -> tuple[Callable[[], Any], ...]:
+        x = np.array(bad)
+        return (lambda: watcher.score(watcher.start(), x), lambda: watcher.learn(watcher.start(), x))
+
+    return Case(
+        detector,
+        state,
+        take=watcher.learn,
+        says=says,
+        draw=lambda rng, _: rng.normal((100.0, 1.0), (10.0, 0.5)),
+        nothing=None,
+        refused=refused([np.nan, 1.0]) + refused([1.0, np.inf]) + refused([1.0, 2.0, 3.0]),
+    )
+
+
+def drift(detector: Drift) -> Case:
+    """A drift detector's case: it says what it thinks of a fixed value."""
+
+    def says(state: DriftState) -> list[float | None]:
+        said = detector.score(state, 130.0)
+        return [said.z, said.unusual, said.alarm]
+
+    def refused(bad: float) -> tuple[Callable[[], Any], ...]:
+        return (lambda: detector.score(detector.start(), bad), lambda: detector.learn(detector.start(), bad))
+
+    return Case(
+        detector,
+        DriftState,
+        take=detector.learn,
+        says=says,
+        draw=lambda rng, _: float(rng.normal(100.0, 10.0)),
+        nothing=None,
+        refused=refused(float("nan")) + refused(float("-inf")),
+    )
+
+
+def two_sample(detector: TwoSample) -> Case:
+    """The case of an observer of pairs: it says what it thinks of a fixed pair; moments refuse the rest."""
+    fixed = Moments(50, 100.0, 4900.0), Moments(50, 107.0, 4900.0)
+
+    def says(state: TwoSampleState) -> list[float | None]:
+        if not state.n:
+            return [None]
+        said = detector.score(state, fixed)
+        return [said.z, said.unusual, said.alarm]
+
+    return Case(
+        detector,
+        TwoSampleState,
+        take=detector.learn,
+        says=says,
+        draw=lambda rng, _: (Moments.of(rng.normal(100.0, 10.0, 50)), Moments.of(rng.normal(101.0, 10.0, 50))),
+        nothing=None,
+        refused=(lambda: Moments(5, np.nan, 1.0), lambda: Moments(5, 1.0, np.inf)),
+    )
+
+
 def effect(detector: Effect) -> Case:
     """The effect's case: it says the fields of every row's estimate."""
 
@@ -235,6 +307,13 @@ CASES = {
     "sample-ratio": split(SampleRatio(canaries=("v2",))),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
+    "mahalanobis": vectors(Mahalanobis(dimensions=2), MahalanobisState),
+    "mahalanobis, shrunk": vectors(Mahalanobis(dimensions=2, shrink=True), MahalanobisState),
+    "mewma": vectors(Mewma(dimensions=2), MewmaState),
+    "half-space-trees": vectors(HalfSpaceTrees(dimensions=2, window=20, trees=5, height=3), HalfSpaceTreesState),
+    "two-sample": two_sample(TwoSample()),
+    "drift, adwin": drift(Drift(method="adwin", window=60)),
+    "drift, page-hinkley": drift(Drift(method="page-hinkley", window=60)),
     "online-gaussian": observer(OnlineGaussian()),
     "online-gaussian, forgetting": observer(OnlineGaussian(forgetting=0.05, fires=1, of_last=1)),
 }
@@ -361,7 +440,7 @@ def test_no_detector_is_left_out() -> None:
     """Every class with a NAME and a VERSION under detectors/ has a case here, and names are unique."""
     found: set[Any] = {
         kind
-        for package in (detectors.gaussian, detectors.sequential)
+        for package in (detectors.adaptive, detectors.gaussian, detectors.sequential)
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
         for kind in vars(importlib.import_module(module.name)).values()
         if inspect.isclass(kind) and hasattr(kind, "NAME") and kind.__module__ == module.name

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from scipy.special import betaln
 
+from detectors.gaussian.hotelling import mahalanobis_sq, new_point_limit, oas, t2_one, t2_two
+from detectors.gaussian.mewma import limit_for, run_length
 from detectors.gaussian.online import OnlineGaussian
+from detectors.gaussian.two_sample import two_proportions, welch
 from detectors.sequential.normal_mixture import (
     best_rho,
     bound_one_sided,
@@ -24,6 +27,7 @@ from detectors.sequential.sample_ratio import SampleRatio
 from detectors.sequential.two_by_two import Tables, log_ratio
 from detectors.split_batches import SplitBatch
 from detectors.summaries.moments import Moments
+from detectors.summaries.rate import Rate
 from detectors.summaries.scatter import Scatter
 
 VALUES: dict[str, Any] = json.loads((Path(__file__).parent / "values.json").read_text())
@@ -34,8 +38,8 @@ R_DIGITS = 1e-5
 COVERED: set[str] = set()
 
 _OTHER_BOUNDS = "only normal mixtures are used; this bound is for other kinds of sums"
-_NO_TEST_HERE = "a fixed-sample test; every decision here is sequential"
-_NO_MULTIVARIATE = "no multivariate detector; the scatter below it is covered"
+_OTHER_SHRINKAGE = "OAS is used: its weight is a function of the scatter, so it goes with mergeable summaries"
+_RAW_VALUES = "needs every value again; only summaries are kept"
 NOT_COVERED = {
     "_meta": "says who made the numbers",
     "confseq/gamma_exponential_mixture_bound": _OTHER_BOUNDS,
@@ -47,27 +51,10 @@ NOT_COVERED = {
     "confseq/double_stitching_bound": _OTHER_BOUNDS,
     "confseq/empirical_process_lil_bound": _OTHER_BOUNDS,
     "confseq/quantile_ab_p_value": "tails are compared by exceedances, not by quantile bands",
-    "two_sample": _NO_TEST_HERE,
-    "proportions": _NO_TEST_HERE,
     "bh_fdr_statsmodels": "p-values are not combined; e-values are averaged",
     "e_bh": "which segments are named is the judge's matter; evidence is averaged",
-    "mewma_arl_table": _NO_MULTIVARIATE,
-    **{
-        f"multivariate/{name}": _NO_MULTIVARIATE
-        for name in (
-            "pingouin_one",
-            "pingouin_two",
-            "statsmodels_one",
-            "statsmodels_two",
-            "query",
-            "ledoit_wolf",
-            "oas",
-            "mcd_rs0",
-            "chi2_isf",
-            "hotelling_phase2_ucl(m=30,p=3)",
-            "Y",
-        )
-    },
+    "multivariate/ledoit_wolf": _OTHER_SHRINKAGE,
+    "multivariate/mcd_rs0": _RAW_VALUES,
     **{
         f"confseq_R_reference_from_repo_tests/{name}": _OTHER_BOUNDS
         for name in VALUES["confseq_R_reference_from_repo_tests"]
@@ -266,6 +253,77 @@ def test_scatters_equal_numpy_and_scikit_learn() -> None:
         np.testing.assert_allclose(scatter.covariance, multivariate["cov_ddof1"], rtol=NEAR)
         np.testing.assert_allclose(scatter.mean, multivariate["empirical"]["location"], rtol=NEAR)
         np.testing.assert_allclose(scatter.s / scatter.n, multivariate["empirical"]["cov"], rtol=NEAR)
+
+
+@covers("two_sample")
+def test_welch_equals_scipy() -> None:
+    """The statistic and its two-sided p-value; ranks (Mann and Whitney) have no detector and are not covered."""
+    reference = VALUES["two_sample"]
+    found = welch(Moments.of(np.array(reference["x"])), Moments.of(np.array(reference["y"])))
+    assert found is not None
+    assert found.statistic == pytest.approx(reference["welch_two-sided"]["statistic"], rel=NEAR)
+    assert found.p == pytest.approx(reference["welch_two-sided"]["pvalue"], rel=NEAR)
+
+
+@covers("proportions")
+def test_two_proportions_equal_statsmodels() -> None:
+    """The pooled z and its p-value; the fixed-sample intervals beside it have no detector and are not covered."""
+    cases = VALUES["proportions"]
+    checked = 0
+    for case in cases["cases"] if isinstance(cases, dict) else cases:
+        found = two_proportions(Rate(case["n2"], case["k2"]), Rate(case["n1"], case["k1"]))
+        if found is not None:
+            assert abs(found.statistic) == pytest.approx(abs(case["z"]), rel=NEAR, abs=1e-12)
+            assert found.p == pytest.approx(case["p"], rel=NEAR)
+            checked += 1
+    assert checked >= 2
+
+
+@covers(
+    *(f"multivariate/{name}" for name in ("Y", "pingouin_one", "pingouin_two", "statsmodels_one", "statsmodels_two"))
+)
+def test_hotelling_equals_pingouin_and_statsmodels() -> None:
+    """T², F, degrees of freedom and p of one sample against zero, and of two samples."""
+    values = VALUES["multivariate"]
+    x, y = (Scatter.of(np.array(values[name])) for name in "XY")
+    for found, kind in ((t2_one(x, np.zeros(3)), "one"), (t2_two(x, y), "two")):
+        ours, theirs = values[f"pingouin_{kind}"], values[f"statsmodels_{kind}"]
+        assert (found.df1, found.df2) == (ours["df1"], ours["df2"])
+        assert [found.t2, found.f, found.p] == pytest.approx([ours["T2"], ours["F"], ours["pval"]], rel=NEAR)
+        assert [found.t2, found.f, found.p] == pytest.approx([theirs["T2"], theirs["F"], theirs["p"]], rel=NEAR)
+
+
+@covers("multivariate/oas", "multivariate/query")
+def test_shrinkage_and_distances_equal_scikit_learn() -> None:
+    """The shrunk covariance, its weight, and the distances of three points, plain and shrunk."""
+    values = VALUES["multivariate"]
+    scatter, query = Scatter.of(np.array(values["X"])), np.array(values["query"])
+    covariance, weight = oas(scatter)
+    assert weight == pytest.approx(values["oas"]["shrinkage"], rel=NEAR)
+    np.testing.assert_allclose(covariance, values["oas"]["cov"], rtol=NEAR)
+    for name, matrix in (("oas", covariance), ("empirical", scatter.s / scatter.n)):
+        found = mahalanobis_sq(query, scatter.mean, matrix)
+        np.testing.assert_allclose(found, values[name]["mahalanobis_sq"], rtol=NEAR)
+
+
+@covers("multivariate/hotelling_phase2_ucl(m=30,p=3)", "multivariate/chi2_isf")
+def test_limits_equal_scipy() -> None:
+    """The F limit for a new point after 30; with very many learned vectors it is the chi-squared limit."""
+    values = VALUES["multivariate"]
+    for alpha, limit in values["hotelling_phase2_ucl(m=30,p=3)"].items():
+        assert new_point_limit(30, 3, float(alpha)) == pytest.approx(limit, rel=NEAR)
+    for name, limit in values["chi2_isf"].items():
+        p, alpha = (part.split("=")[1] for part in name.split(","))
+        assert new_point_limit(10**7, int(p), float(alpha)) == pytest.approx(limit, rel=1e-4)
+
+
+@covers("mewma_arl_table")
+def test_run_lengths_of_mewma() -> None:
+    """By the Markov chain: within 5 % of what was simulated at the limits of the books, which it gives back."""
+    table = VALUES["mewma_arl_table"]
+    for p, limit, simulated in ((2, 8.64, table["p2_lam0_1_h8_64"]), (4, 12.73, table["p4_lam0_1_h12_73"])):
+        assert run_length(limit, p, 0.1) == pytest.approx(simulated, rel=0.05)
+        assert limit_for(200.0, p, 0.1) == pytest.approx(limit, rel=0.01)
 
 
 def test_every_entry_is_covered_or_has_a_reason() -> None:

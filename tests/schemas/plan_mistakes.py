@@ -145,12 +145,14 @@ MISTAKES = [
     (
         "name: error_rate",
         "name: errors",
-        "14: metrics[0].name: found 'errors'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>",
+        "14: metrics[0].name: found 'errors'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, "
+        "feedback.<name>",
     ),
     (
         "name: error_rate",
         "name: values.",
-        "14: metrics[0].name: found 'values.'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>",
+        "14: metrics[0].name: found 'values.'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, "
+        "feedback.<name>",
     ),
     ("name: latency_ms", "name: error_rate", "15: metrics[1].name: found 'error_rate' twice; allowed once"),
     (
