@@ -14,11 +14,15 @@ import numpy as np
 from scipy.special import gammaincinv, ndtr
 
 from detectors.arrays import Floats
+from schemas.file_errors import RuleError
 from schemas.scenario import Distribution
 from streams.offline.samples import read_numbers
 
 Z_MAX = 8.0
 """Normal numbers beyond this do not occur: one in 10^15."""
+
+SIGMA_MAX = 10.0
+"""Of a lognormal: beyond it, its mean has nothing to do with any value that is ever drawn."""
 
 _TABLE = 4_001
 
@@ -37,13 +41,20 @@ class Quantity:
     of_normal: Callable[[Floats], Floats]
 
 
-def quantity_of(distribution: Distribution, folder: Path) -> Quantity:
-    """The distribution of a scenario; ``folder`` is where its sample files are looked up.
+def quantity_of(distribution: Distribution, folder: Path, *, path: str = "$") -> Quantity:
+    """The distribution of a scenario.
+
+    Parameters
+    ----------
+    folder : where sample files are looked up.
+    path : where the distribution stands in the scenario, for errors.
 
     Raises
     ------
+    schemas.file_errors.RuleError : a parameter is outside its domain.
     schemas.file_errors.FileError : a sample is not there.
     """
+    _check(distribution, path)
     if distribution.lognormal is not None:
         median, sigma = distribution.lognormal.median, distribution.lognormal.sigma
         return Quantity(median * float(np.exp(sigma**2 / 2)), lambda z: median * np.exp(sigma * z))
@@ -54,6 +65,16 @@ def quantity_of(distribution: Distribution, folder: Path) -> Quantity:
         return Quantity(mean, lambda z: mean + sd * z)
     assert distribution.sample is not None  # the scenario's rules: exactly one is given
     return _sample(np.sort(read_numbers(folder / distribution.sample.file, distribution.sample.column)))
+
+
+def _check(distribution: Distribution, path: str) -> None:
+    lognormal, gamma, normal = distribution.lognormal, distribution.gamma, distribution.normal
+    if lognormal is not None and not (lognormal.median > 0 and 0 <= lognormal.sigma <= SIGMA_MAX):
+        raise RuleError(f"{path}.lognormal", f"allowed are a median above 0 and a sigma from 0 to {SIGMA_MAX:g}")
+    if gamma is not None and not (gamma.mean > 0 and gamma.shape > 0):
+        raise RuleError(f"{path}.gamma", "allowed are a mean above 0 and a shape above 0")
+    if normal is not None and not (np.isfinite(normal.mean) and 0 <= normal.sd < np.inf):
+        raise RuleError(f"{path}.normal", "allowed are a finite mean and an sd of at least 0")
 
 
 def _gamma(mean: float, shape: float) -> Quantity:

@@ -1,4 +1,4 @@
-"""Drawing the requests of a scenario, ten minutes at a time, before it is known which version answers each of them.
+"""Drawing the requests of a scenario, some minutes at a time, before it is known which version answers each of them.
 
 Every request gets both versions' answers, the baseline's and the canary's, from the same random numbers. So what is
 drawn does not depend on the routes, and other ways to decide can be tried on the very same traffic.
@@ -14,7 +14,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from schemas.file_errors import RuleError
-from schemas.scenario import Feedback, Scenario
+from schemas.scenario import Feedback, Scenario, Shape
 from streams.offline import behaviour
 from streams.offline.arrivals import STEP_MS, arrivals, expected_requests, middle_ms
 from streams.offline.behaviour import Moment
@@ -23,8 +23,10 @@ from streams.offline.copula import Copula
 from streams.offline.distributions import Quantity, quantity_of
 from streams.offline.users import Users, pick, stream
 
-CHUNK_STEPS = 600
-"""Steps that are drawn at once: long enough for numpy, short enough that a release that ends early wastes little."""
+CHUNK_STEPS_MAX = 600
+CHUNK_REQUESTS = 300_000
+"""Steps and requests that are drawn at once: enough for numpy; a release that ends early wastes little, and a high rate
+does not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class World:
         given = {f"values.{name}": distribution for name, distribution in arm.values.items()}
         if arm.latency_ms is not None:
             given = {"latency_ms": arm.latency_ms, **given}
-        self.quantities = {name: quantity_of(distribution, folder) for name, distribution in given.items()}
+        self.quantities = {
+            name: quantity_of(distribution, folder, path=f"$.baseline.{name}") for name, distribution in given.items()
+        }
         self.copula = self._copula()
         if self.copula is None:
             self.quantities = {name: q for name, q in self.quantities.items() if name in wanted}
@@ -95,7 +99,9 @@ class World:
             if name in wanted
         }
         self.feedback = {f"feedback.{name}": one for name, one in arm.feedback.items() if f"feedback.{name}" in wanted}
+        _check_shape(scenario.traffic.shape)
         self.requests_expected = expected_requests(scenario, folder)
+        self.chunk_steps = int(np.clip(CHUNK_REQUESTS * self.steps / self.requests_expected, 1, CHUNK_STEPS_MAX))
 
     @property
     def steps(self) -> int:
@@ -125,10 +131,17 @@ class World:
         return Users(count, self.shares, correlation=asked.correlation, seed=seed)
 
 
+def _check_shape(shape: Shape) -> None:
+    if shape.diurnal is not None and shape.diurnal.period <= 0:
+        raise RuleError("$.traffic.shape.diurnal.period", "found 0s; allowed is more than 0s")
+    if shape.bursts is not None and (shape.bursts.every <= 0 or shape.bursts.times < 0):
+        raise RuleError("$.traffic.shape.bursts", "allowed are every of more than 0s and times of at least 0")
+
+
 def draw(world: World, users: Users | None, *, chunk: int, seed: int) -> Drawn:
     """The requests of one chunk of one run; the same seed draws the same requests."""
-    first = chunk * CHUNK_STEPS
-    steps = np.arange(first, min(first + CHUNK_STEPS, world.steps))
+    first = chunk * world.chunk_steps
+    steps = np.arange(first, min(first + world.chunk_steps, world.steps))
     counts = arrivals(world.scenario, world.folder, steps, stream(seed, chunk, "arrivals"))
     step = np.repeat(steps, counts)
     rng = stream(seed, chunk, "requests")
@@ -153,7 +166,7 @@ class _Draw:
         uniforms = self._uniforms("error_rate")
         chances = [behaviour.rates(float(world.scenario.baseline.error_rate), moment, side) for side in self._sides]
         return Drawn(
-            first_step=self._seed[1] * CHUNK_STEPS,
+            first_step=self._seed[1] * world.chunk_steps,
             step=step,
             segment=moment.segment,
             dealt=self._dealt,

@@ -14,7 +14,7 @@ from schemas.scenario import Scenario
 from serinus.splitter import BUCKETS, Split, split_buckets
 from streams.offline.cells import Naming, Step, steps_of
 from streams.offline.changes import metrics_of
-from streams.offline.drawing import CHUNK_STEPS, Drawn, World, draw
+from streams.offline.drawing import Drawn, World, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Traffic:
         """The next step, its requests dealt by these shares, with the feedback on earlier requests that is due."""
         at = self._next
         self._next += 1
-        if self._drawn is None or at >= self._drawn.first_step + CHUNK_STEPS:
-            self._drawn = draw(self._world, self._users, chunk=at // CHUNK_STEPS, seed=self._seed)
+        if self._drawn is None or at >= self._drawn.first_step + self._world.chunk_steps:
+            self._drawn = draw(self._world, self._users, chunk=at // self._world.chunk_steps, seed=self._seed)
             self._shares = None
         if shares != self._shares:
             self._deal(self._drawn, shares, at)
@@ -94,7 +94,7 @@ class Traffic:
     def _deal(self, drawn: Drawn, shares: Shares, at: int) -> None:
         """Deal what is left of the chunk anew."""
         version = self._versions(drawn, shares)
-        end = min(drawn.first_step + CHUNK_STEPS, self._world.steps)
+        end = min(drawn.first_step + self._world.chunk_steps, self._world.steps)
         self._ready = steps_of(drawn, version, self._naming, from_step=at, to_step=end)
         self._ready_from, self._shares = at, shares
 

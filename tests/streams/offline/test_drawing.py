@@ -128,6 +128,29 @@ def test_requests_of_a_user_correlate_however_rare_errors_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("{lognormal: {median: 180, sigma: 0.5}}", "{lognormal: {median: 0, sigma: 0.5}}"),
+        ("{gamma: {mean: 100, shape: 2}}", "{gamma: {mean: 100, shape: 0}}"),
+        ("rate: 50/s,", "rate: 50/s, shape: {bursts: {times: 5, every: 0s, length: 1s}},"),
+        ("rate: 50/s,", "rate: 50/s, shape: {diurnal: {period: 0s, amplitude: 50%}},"),
+    ],
+)
+def test_numbers_outside_their_domain_are_refused(field: str, wrong: str) -> None:
+    """No scenario divides by zero in the middle of a run."""
+    with pytest.raises(RuleError, match="allowed"):
+        world(text=SCENARIO.replace(field, wrong))
+
+
+def test_a_high_rate_is_drawn_in_short_pieces() -> None:
+    """What is in memory at once is bounded by requests, not by time, and the pieces join without a seam."""
+    made = world(text=SCENARIO.replace("50/s", "20000/s").replace("5m", "20s"))
+    assert made.chunk_steps == 15
+    second = draw(made, None, chunk=1, seed=1)
+    assert (second.first_step, int(second.step[0]), int(second.step[-1])) == (15, 15, 19)
+
+
+@pytest.mark.parametrize(
     ("extra", "said"),
     [
         ("canary: [{at: 0s, segment: asia, error_rate: {to: 2%}}]\n", "allowed are eu, us"),
