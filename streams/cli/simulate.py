@@ -14,9 +14,9 @@ from rich.progress import track
 from rich.table import Table
 
 from schemas.decision import State
-from schemas.file_errors import FileError, RuleError
+from schemas.file_errors import parse_document
 from schemas.plan import Plan
-from schemas.scenario import parse_scenario
+from schemas.scenario import Scenario, parse_scenario
 from streams.cli.options import json_option
 from streams.cli.output import print_json
 from streams.cli.plan_file import read_plan
@@ -77,11 +77,15 @@ def read_world(path: Path, plan: Plan) -> World:
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise click.UsageError(f"{path}: not readable: {what}") from error
-    scenario = parse_scenario(text, file=str(path))
-    try:
-        return World(scenario, path.parent, metrics_drawn(plan, scenario))
-    except RuleError as error:
-        raise FileError(file=str(path), line=1, field=error.path.removeprefix("$."), what=error.what) from error
+    parse_scenario(text, file=str(path))
+    made: list[World] = []
+
+    def make(checked: Scenario) -> None:
+        made.append(World(checked, path.parent, metrics_drawn(plan, checked)))
+
+    # Once more, so that what does not fit the scenario's own baseline is told with its line too.
+    parse_document(text, Scenario, file=str(path), rules=make)
+    return made[0]
 
 
 _task: list[tuple[list[World], Plan]] = []

@@ -105,3 +105,6 @@ def test_wrong_input_is_one_line_with_the_file(files: tuple[str, str], tmp_path:
     for wrong in (scenario, str(tmp_path / "none.yaml")):
         result = run(wrong, "--plan", plan_file)
         assert result.exit_code == 2 and wrong in result.stderr and len(result.stderr.splitlines()) == 1
+    Path(scenario).write_text(SCENARIO + "canary:\n  - {at: 0s}\n  - {at: 0s, segment: asia, latency_ms: {times: 2}}\n")
+    said = run(scenario, "--plan", plan_file).stderr
+    assert f"{scenario}:13: canary[1].segment" in said
