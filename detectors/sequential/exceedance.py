@@ -33,7 +33,7 @@ class ExceedanceState(msgspec.Struct, frozen=True, eq=False):
     ----------
     threshold : the baseline's running quantile.
     waited_b, waited_c : values of each arm that came before the first threshold; they are not compared.
-    fail, overall, recent : evidence of harm, and of its absence on all data and on those since the last step.
+    fail, step : evidence of harm, and of its absence.
     effect : how often each arm exceeds the threshold.
     """
 
@@ -41,8 +41,7 @@ class ExceedanceState(msgspec.Struct, frozen=True, eq=False):
     waited_b: int
     waited_c: int
     fail: Evalue2x2State
-    overall: StepState
-    recent: StepState
+    step: StepState
     effect: EffectState
 
 
@@ -109,12 +108,11 @@ class Exceedance(msgspec.Struct, frozen=True):
 
     def start(self) -> ExceedanceState:
         """Nothing known."""
-        nothing = start_step(len(self.shares))
-        return ExceedanceState(Threshold(), 0, 0, self._fail.start(), nothing, nothing, Effect().start())
+        return ExceedanceState(Threshold(), 0, 0, self._fail.start(), start_step(len(self.shares)), Effect().start())
 
     def restart(self, state: ExceedanceState) -> ExceedanceState:
         """No evidence since the last step, with all else kept."""
-        return msgspec.structs.replace(state, recent=restart_step(state.recent))
+        return msgspec.structs.replace(state, step=restart_step(state.step))
 
     def observe(self, state: ExceedanceState, batch: HistogramBatch) -> ExceedanceState:
         """After the blocks that closed at one moment; blocks before the first threshold only teach it."""
@@ -137,8 +135,7 @@ class Exceedance(msgspec.Struct, frozen=True):
             state = msgspec.structs.replace(
                 state,
                 fail=self._fail.observe(state.fail, RateBatch(batch.rows, n_b, k_b, n_c, beyond_c)),
-                overall=advance_step(state.overall, seen, prior_rate=self._rate),
-                recent=advance_step(state.recent, seen, prior_rate=self._rate),
+                step=advance_step(state.step, seen, prior_rate=self._rate),
                 effect=Effect().observe(state.effect, MeanBatch.of_rates(as_is)),
             )
         return msgspec.structs.replace(
@@ -155,7 +152,7 @@ class Exceedance(msgspec.Struct, frozen=True):
 
     def excluded(self, state: ExceedanceState, *, recent: bool = False) -> Floats:
         """[R, G] log evidence against "all users' quantile is worse by the margin" for each share."""
-        return excluded_step(state.recent if recent else state.overall)
+        return excluded_step(state.step, recent=recent)
 
     def estimate(self, state: ExceedanceState, row: int) -> Estimate:
         """Both arms' shares beyond the threshold, and their difference; before one, how many values came."""

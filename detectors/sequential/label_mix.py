@@ -176,11 +176,8 @@ class LabelMix(msgspec.Struct, frozen=True):
         if bets:
             log_e = log_ratio(tables, theta_b, theta_c, np.array(self.tolerance))[:, :bets]
             mixture = advance(mixture, rows, log_e.reshape(rows.size, -1))
-        gains = [
-            log_ratio(tables, rate, np.minimum(_odds(rate, PASS_RATIOS), rate + margin), np.array(margin)).sum(axis=0)
-            for margin in self.margins
-        ]
-        gain = np.array(gains)
+        margins = np.array(self.margins)[:, None, None, None, None]
+        gain = log_ratio(tables, rate, np.minimum(_odds(rate, PASS_RATIOS), rate + margins), margins).sum(axis=1)
         return msgspec.structs.replace(state, mixture=mixture, overall=state.overall + gain, recent=state.recent + gain)
 
 

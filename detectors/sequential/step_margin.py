@@ -39,11 +39,12 @@ class Exceedances(msgspec.Struct, frozen=True, eq=False):
 
 
 class StepState(msgspec.Struct, frozen=True, eq=False):
-    """The baseline's past beyond both edges, and the log e-values for each share: [R, G, J]."""
+    """The baseline's past beyond both edges, and [R, G, J] log e-values for each share: of all, and since a step."""
 
     near: Past
     far: Past
-    log_c: Floats
+    overall: Floats
+    recent: Floats
 
 
 def gap_of(share: float, between: float, n: float) -> float:
@@ -68,12 +69,13 @@ def gap_of(share: float, between: float, n: float) -> float:
 
 def start_step(shares: int) -> StepState:
     """Nothing known; one row, the total."""
-    return StepState(start_past(), start_past(), np.zeros((1, shares, len(RATIOS))))
+    nothing = np.zeros((1, shares, len(RATIOS)))
+    return StepState(start_past(), start_past(), nothing, nothing)
 
 
 def restart_step(state: StepState) -> StepState:
-    """No evidence, with the baseline's past kept."""
-    return StepState(state.near, state.far, np.zeros_like(state.log_c))
+    """No evidence since the last step, with all else kept."""
+    return msgspec.structs.replace(state, recent=np.zeros_like(state.recent))
 
 
 def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> StepState:
@@ -89,7 +91,8 @@ def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> S
     """
     paired = np.minimum(seen.n_b, seen.n_c) > SHARE_MIN * (seen.n_b + seen.n_c)
     rows = seen.rows[paired]
-    log_c = grown(state.log_c, int(seen.rows.max()) + 1 if seen.rows.size else 1, 0.0)
+    height = int(seen.rows.max()) + 1 if seen.rows.size else 1
+    overall, recent = (grown(log_c, height, 0.0) for log_c in (state.overall, state.recent))
     if rows.size:
         gaps = seen.gaps[:, None]
         theta_b = rate_of(state.near, rows, prior_rate)[:, None, None]
@@ -98,18 +101,20 @@ def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> S
         theta_c = np.minimum(odds_times(far, np.array(RATIOS))[:, None, :], theta_b + gaps)
         counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
         gain = log_ratio(Tables(*(count[paired][:, None, None] for count in counts)), theta_b, theta_c, gaps)
-        log_c = log_c.copy()
-        log_c[rows] += gain
-        log_c[0] += gain.sum(axis=0)
+        gains = np.zeros_like(overall)
+        gains[rows] = gain
+        gains[0] = gain.sum(axis=0)
+        overall, recent = overall + gains, recent + gains
     near, beyond = (
         learn(past, seen.rows, n=seen.n_b, mean=k / np.maximum(seen.n_b, 1.0), m2=np.zeros_like(k))
         for past, k in ((state.near, seen.k_b), (state.far, seen.far_b))
     )
-    return StepState(near, beyond, log_c)
+    return StepState(near, beyond, overall, recent)
 
 
-def excluded_step(state: StepState) -> Floats:
+def excluded_step(state: StepState, *, recent: bool = False) -> Floats:
     """[R, G] log e-value against each share's null, averaged over the alternatives."""
-    top = state.log_c.max(axis=2)
-    evidence: Floats = top + np.log(np.exp(state.log_c - top[:, :, None]).mean(axis=2))
+    log_c = state.recent if recent else state.overall
+    top = log_c.max(axis=2)
+    evidence: Floats = top + np.log(np.exp(log_c - top[:, :, None]).mean(axis=2))
     return evidence

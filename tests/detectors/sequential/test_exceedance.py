@@ -180,3 +180,18 @@ def test_an_equal_canary_passes() -> None:
     taken = [blocks_until(gate, scaled(1.0), (50, 50), 200, seed, passes=True) for seed in range(20)]
     assert max(taken) <= 200
     assert np.median(taken) * 50 <= 1500
+
+
+def test_a_restart_forgets_recent_evidence_only() -> None:
+    """Since the last step nothing is known, while the evidence of all data and the baseline's past stay."""
+    gate = Exceedance(level=0.9, tolerance=0.0, margin=0.5)
+    rng = np.random.default_rng(43)
+    state = learned(gate, rng)
+    for t in range(1, 6):
+        b, c = (LogHistogram.of(rng.lognormal(0.0, SIGMA, 50)) for _ in range(2))
+        state = gate.observe(state, HistogramBatch.of([(1, b, c)], ended_ms=250 * t))
+    fresh = gate.restart(state)
+    assert gate.excluded(fresh, recent=True).tolist() == [[0.0], [0.0]]
+    assert gate.excluded(fresh).tolist() == gate.excluded(state).tolist()
+    assert gate.excluded(state)[0, 0] > 0.5
+    assert fresh.step.near is state.step.near
