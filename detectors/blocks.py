@@ -94,7 +94,7 @@ def add(
     for (version, named), summary in sorted(beat.items(), key=lambda item: item[0]):
         segment = _admitted(named, segments)
         block = blocks.get(segment) or OpenBlock(beat_end_ms - SLICE_MS, 0, {})
-        arms = {**block.arms, version: _with_part(block.arms.get(version, ()), summary)}
+        arms = {**block.arms, version: with_part(block.arms.get(version, ()), summary)}
         blocks[segment] = OpenBlock(block.started_ms, block.n + summary.requests.n, arms)
     closed: list[Block] = []
     for segment in sorted(blocks):
@@ -105,8 +105,11 @@ def add(
     return BlocksState(blocks, tuple(segments)), closed
 
 
-def _with_part(parts: tuple[Summary, ...], summary: Summary) -> tuple[Summary, ...]:
-    """Merging each beat by itself is slow; never merging lets the state of a quiet segment grow for a minute."""
+def with_part(parts: tuple[Summary, ...], summary: Summary) -> tuple[Summary, ...]:
+    """The parts and one more, merged when they have become PARTS_MAX.
+
+    Merging each beat by itself is slow; never merging lets the state of a quiet segment grow for a minute.
+    """
     joined = (*parts, summary)
     return joined if len(joined) < PARTS_MAX else (Summary.merge_all(joined),)
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 import msgspec
 
 from detectors.adaptive.drift import Drift, DriftState
+from detectors.blocks import with_part
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
 from detectors.gaussian.two_sample import TwoSample, TwoSampleState
 from detectors.protocol import Score
 from detectors.summaries.counts import Counts
+from detectors.summaries.measure import Measure
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
@@ -82,8 +84,22 @@ def observe(plan: Plan, watched: Watched, beat: Mapping[tuple[str, str], Summary
         together = {v: watch_vectors.observe(together[v], _vector(plan, whole.get(v))) for v in together}
         filling = {}
     for (version, _), summary in sorted(beat.items(), key=lambda item: item[0]):
-        filling[version] = (*filling.get(version, ()), summary)
+        filling[version] = with_part(filling.get(version, ()), _needed(plan, summary))
     return Watched(window, filling, seen, together)
+
+
+def _needed(plan: Plan, summary: Summary) -> Summary:
+    """What a window's values are made of. Histograms are most of a summary, and only quantiles ask for them."""
+    metrics: dict[str, Measure] = {}
+    labels: dict[str, Counts] = {}
+    for metric in plan.metrics:
+        measure = summary.metrics.get(metric.name)
+        if measure is not None and (metric.level is not None or metric.name not in metrics):
+            metrics[metric.name] = measure if metric.level is not None else Measure(measure.moments)
+        counts = summary.labels.get(metric.name.removeprefix("labels.")) if metric.kind == "mix" else None
+        if counts is not None:
+            labels[metric.name.removeprefix("labels.")] = counts
+    return Summary(summary.requests, metrics, labels)
 
 
 def _vector(plan: Plan, whole: Summary | None) -> tuple[float, ...] | None:
