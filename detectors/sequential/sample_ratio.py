@@ -121,12 +121,14 @@ class SampleRatio(msgspec.Struct, frozen=True):
 
     def by_canary(self, state: SampleRatioState) -> Floats:
         """[C] log e-value of each canary: the largest names the one whose share is off."""
-        evidence: Floats = np.logaddexp.reduce(state.log_e, axis=1) - log(len(self.ratios))
+        top = state.log_e.max(axis=1)
+        evidence: Floats = top + np.log(np.exp(state.log_e - top[:, None]).mean(axis=1))
         return evidence
 
     def log_evidence(self, state: SampleRatioState) -> float:
         """Natural log of the e-value against the split."""
-        return float(np.logaddexp.reduce(self.by_canary(state))) - log(len(self.canaries))
+        evidence = self.by_canary(state)
+        return float(evidence.max() + np.log(np.exp(evidence - evidence.max()).mean()))
 
     def broken(self, state: SampleRatioState, alpha: float = ALPHA) -> bool:
         """Whether a healthy split would ever look like this in at most ``alpha`` of all releases."""

@@ -32,11 +32,13 @@ from detectors.sequential.label_mix import LabelMix, LabelMixState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
+from detectors.sequential.unit_gates import UnitBound, UnitEvalue, UnitState
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram
 from detectors.summaries.moments import Moments
+from detectors.unit_batches import BUCKETS, UnitBatch
 
 ROWS = 4
 
@@ -270,6 +272,32 @@ def mix(detector: LabelMix) -> Case:
     )
 
 
+def by_unit(detector: UnitEvalue | UnitBound) -> Case:
+    """The case of a gate on units: errors in each bucket of up to three of the segments."""
+
+    def draw(rng: np.random.Generator, _: int) -> UnitBatch:
+        rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
+        n_b, n_c = (rng.binomial(1, share, (rows.size, BUCKETS)) for share in (0.2, 0.05))
+        counts = (n_b, rng.binomial(n_b, 0.02), n_c, rng.binomial(n_c, 0.05))
+        floats = [count.astype(np.float64) for count in counts]
+        return UnitBatch.of_counts(rows, n_b=floats[0], k_b=floats[1], n_c=floats[2], k_c=floats[3])
+
+    def broken(bad: float) -> Callable[[], UnitBatch]:
+        one = np.ones((1, BUCKETS))
+        return lambda: UnitBatch.of_counts(np.array([1]), n_b=one, k_b=one * bad, n_c=one, k_c=one)
+
+    says = detector.harm if isinstance(detector, UnitEvalue) else detector.excluded
+    return Case(
+        detector,
+        UnitState,
+        take=detector.observe,
+        says=lambda state: list(np.ravel(says(state))),
+        draw=draw,
+        nothing=0.0,
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
+    )
+
+
 def split(detector: SampleRatio) -> Case:
     """The sample-ratio test's case: it says its evidence; units of two epochs in each batch."""
 
@@ -305,6 +333,8 @@ CASES = {
     "exceedance, p50 lower": quantile(Exceedance(level=0.5, tolerance=0.025, margin=0.1, worse="lower")),
     "label-mix": mix(LabelMix(tolerance=0.005, margins=(0.02, 0.2, 0.99))),
     "sample-ratio": split(SampleRatio(canaries=("v2",))),
+    "unit-evalue": by_unit(UnitEvalue(tolerance=0.001, relative=False)),
+    "unit-bound": by_unit(UnitBound(margins=(0.01, 0.3), relative=False)),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
     "mahalanobis": vectors(Mahalanobis(dimensions=2), MahalanobisState),
