@@ -54,15 +54,18 @@ class PassGate(Protocol[S, B_contra]):
         ...
 
     def restart(self, state: S) -> S:
-        """No evidence yet, but what was learned of the baseline is kept: for the data since a step."""
+        """The evidence since the last step begins anew; all else is kept."""
         ...
 
     def observe(self, state: S, batch: B_contra) -> S:
         """The state after the blocks that closed at one moment."""
         ...
 
-    def excluded(self, state: S) -> Floats:
-        """[R, G] natural log of the evidence against "harm >= margin g" in each row; PASS at log(1 / alpha)."""
+    def excluded(self, state: S, *, recent: bool = False) -> Floats:
+        """[R, G] natural log of the evidence against "harm >= margin g" in each row; PASS at log(1 / alpha).
+
+        ``recent`` asks about the data since the last step alone.
+        """
         ...
 
 

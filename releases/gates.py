@@ -27,11 +27,10 @@ from schemas.units import PPM
 
 
 class RateKnown(msgspec.Struct, frozen=True, eq=False, tag="rate"):
-    """What a gate on a rate knows: evidence of harm, of its absence (overall and since the last step), the effect."""
+    """What a gate on a rate knows: evidence of harm, of its absence, and the effect."""
 
     fail: Evalue2x2State
-    overall: Margin2x2State
-    recent: Margin2x2State
+    bound: Margin2x2State
     effect: EffectState
 
 
@@ -39,8 +38,7 @@ class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
     """The same of a gate on a mean, once per direction of harm."""
 
     fail: tuple[MeanEvalueState, ...]
-    overall: tuple[MeanBoundState, ...]
-    recent: tuple[MeanBoundState, ...]
+    bounds: tuple[MeanBoundState, ...]
     effect: EffectState
 
 
@@ -110,22 +108,21 @@ class RateGate:
 
     def __init__(self, baseline: str, tolerance: float, margins: Margins) -> None:
         self._baseline, self._margins = baseline, margins
-        self._fail, self._pass, self._effect = Evalue2x2(tolerance), Margin2x2(margins.grid), Effect()
+        self._fail, self._bound, self._effect = Evalue2x2(tolerance), Margin2x2(margins.grid), Effect()
 
     def start(self) -> RateKnown:
-        return RateKnown(self._fail.start(), self._pass.start(), self._pass.start(), self._effect.start())
+        return RateKnown(self._fail.start(), self._bound.start(), self._effect.start())
 
     def begin_step(self, known: Known) -> RateKnown:
         assert isinstance(known, RateKnown)
-        return msgspec.structs.replace(known, recent=self._pass.restart(known.recent))
+        return msgspec.structs.replace(known, bound=self._bound.restart(known.bound))
 
     def observe(self, known: Known, blocks: Sequence[Block], canary: str) -> RateKnown:
         assert isinstance(known, RateKnown)
         batch: RateBatch = rate_batch(blocks, lambda arm: arm.requests, baseline=self._baseline, canary=canary)
         return RateKnown(
             self._fail.observe(known.fail, batch),
-            self._pass.observe(known.overall, batch),
-            self._pass.observe(known.recent, batch),
+            self._bound.observe(known.bound, batch),
             self._effect.observe(known.effect, MeanBatch.of_rates(batch)),
         )
 
@@ -139,8 +136,7 @@ class RateGate:
 
     def excluded(self, known: Known, share_ppm: int, *, recent: bool) -> float:
         assert isinstance(known, RateKnown)
-        state = known.recent if recent else known.overall
-        return float(self._pass.excluded(state)[0][self._margins.column(share_ppm)])
+        return float(self._bound.excluded(known.bound, recent=recent)[0][self._margins.column(share_ppm)])
 
     def estimate(self, known: Known, row: int) -> Estimate:
         assert isinstance(known, RateKnown)
@@ -158,25 +154,24 @@ class MeanGate:
     def __init__(self, baseline: str, metric: Metric, margins: Margins, worse: tuple[Worse, ...]) -> None:
         self._baseline, self._name, self._margins = baseline, metric.name, margins
         self._fail = tuple(MeanEvalue(metric.tolerated, direction) for direction in worse)
-        self._pass = tuple(MeanBound(margins.grid, direction, ALPHA_PASS) for direction in worse)
+        self._bounds = tuple(MeanBound(margins.grid, direction, ALPHA_PASS) for direction in worse)
         self._effect = Effect(relative=True)
 
     def start(self) -> MeanKnown:
-        nothing = tuple(bound.start() for bound in self._pass)
-        return MeanKnown(tuple(gate.start() for gate in self._fail), nothing, nothing, self._effect.start())
+        bounds = tuple(bound.start() for bound in self._bounds)
+        return MeanKnown(tuple(gate.start() for gate in self._fail), bounds, self._effect.start())
 
     def begin_step(self, known: Known) -> MeanKnown:
         assert isinstance(known, MeanKnown)
-        recent = tuple(bound.restart(state) for bound, state in zip(self._pass, known.recent, strict=True))
-        return msgspec.structs.replace(known, recent=recent)
+        bounds = tuple(bound.restart(state) for bound, state in zip(self._bounds, known.bounds, strict=True))
+        return msgspec.structs.replace(known, bounds=bounds)
 
     def observe(self, known: Known, blocks: Sequence[Block], canary: str) -> MeanKnown:
         assert isinstance(known, MeanKnown)
         batch = mean_batch(blocks, self._name, baseline=self._baseline, canary=canary)
         return MeanKnown(
             tuple(gate.observe(state, batch) for gate, state in zip(self._fail, known.fail, strict=True)),
-            tuple(bound.observe(state, batch) for bound, state in zip(self._pass, known.overall, strict=True)),
-            tuple(bound.observe(state, batch) for bound, state in zip(self._pass, known.recent, strict=True)),
+            tuple(bound.observe(state, batch) for bound, state in zip(self._bounds, known.bounds, strict=True)),
             self._effect.observe(known.effect, batch),
         )
 
@@ -192,9 +187,9 @@ class MeanGate:
 
     def excluded(self, known: Known, share_ppm: int, *, recent: bool) -> float:
         assert isinstance(known, MeanKnown)
-        states = known.recent if recent else known.overall
         column = self._margins.column(share_ppm)
-        return min(float(b.excluded(s)[0][column]) for b, s in zip(self._pass, states, strict=True))
+        pairs = zip(self._bounds, known.bounds, strict=True)
+        return min(float(bound.excluded(state, recent=recent)[0][column]) for bound, state in pairs)
 
     def detail(self, known: Known, row: int) -> None:
         return None

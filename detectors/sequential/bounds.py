@@ -23,15 +23,14 @@ class MeanBoundState(msgspec.Struct, frozen=True, eq=False):
     ----------
     past : of the baseline.
     r : [R, G] the mixture's tuning, fixed at a row's first evidence; NaN before.
-    w, s, v_score, v_hc : [R, G] sums of :class:`detectors.sequential.differences.Differences`, harm positive.
+    overall, recent : [R, 4, G] on all data and since the last step, sums of weight, s, v_score and v_hc of
+        :class:`detectors.sequential.differences.Differences`, harm positive.
     """
 
     past: Past
     r: Floats
-    w: Floats
-    s: Floats
-    v_score: Floats
-    v_hc: Floats
+    overall: Floats
+    recent: Floats
 
 
 class MeanBound(msgspec.Struct, frozen=True):
@@ -78,11 +77,13 @@ class MeanBound(msgspec.Struct, frozen=True):
 
     def start(self) -> MeanBoundState:
         """Nothing known."""
-        return self._cleared(start_past(), 1)
+        margins = len(self.margins)
+        nothing = np.zeros((1, 4, margins))
+        return MeanBoundState(start_past(), np.full((1, margins), np.nan), nothing, nothing)
 
     def restart(self, state: MeanBoundState) -> MeanBoundState:
-        """No evidence, with the baseline's past kept."""
-        return self._cleared(state.past, state.w.shape[0])
+        """No evidence since the last step, with all else kept."""
+        return msgspec.structs.replace(state, recent=np.zeros_like(state.recent))
 
     def observe(self, state: MeanBoundState, batch: MeanBatch) -> MeanBoundState:
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
@@ -93,30 +94,32 @@ class MeanBound(msgspec.Struct, frozen=True):
         ready = batch.paired & ~np.isnan(sd[batch.rows]) & (batch.n_b + batch.n_c > 2)
         past = learn(state.past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b)
         r = grown(state.r, height, np.nan)
-        sums = [grown(a, height, 0.0) for a in (state.w, state.s, state.v_score, state.v_hc)]
+        overall, recent = (grown(sums, height, 0.0) for sums in (state.overall, state.recent))
         if ready.any():
             pairs = batch.take(ready)
             rows = pairs.rows
             compared = differences(pairs, scales(self.worse, np.array(self.margins), mean[rows]))
             r = self._tuned(r, np.concatenate([np.zeros(1, dtype=np.int64), rows]), mean, sd)
-            sums = [_summed(old, rows, new) for old, new in zip(sums, self._signed(compared), strict=True)]
-        return MeanBoundState(past, r, *sums)
+            gain = self._signed(compared)
+            gains = np.zeros_like(overall)
+            gains[rows] = gain
+            gains[0] = gain.sum(axis=0)
+            overall, recent = overall + gains, recent + gains
+        return MeanBoundState(past, r, overall, recent)
 
-    def excluded(self, state: MeanBoundState) -> Floats:
-        """[R, G] log evidence against each margin; 0 before the first evidence of a row."""
-        v = np.maximum(state.v_score, state.v_hc)
+    def excluded(self, state: MeanBoundState, *, recent: bool = False) -> Floats:
+        """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
+        w, s, v_score, v_hc = np.moveaxis(state.recent if recent else state.overall, 1, 0)
+        v = np.maximum(v_score, v_hc)
         known = (v > 0) & ~np.isnan(state.r)
-        z = -state.s * np.sqrt(np.divide(state.w, v, out=np.zeros_like(v), where=known))
-        evidence = log_mixture_one_sided(z, state.w, np.where(known, state.r, 1.0))
+        z = -s * np.sqrt(np.divide(w, v, out=np.zeros_like(v), where=known))
+        evidence = log_mixture_one_sided(z, w, np.where(known, state.r, 1.0))
         return np.where(known, evidence, 0.0)
 
-    def _cleared(self, past: Past, rows: int) -> MeanBoundState:
-        shape = (rows, len(self.margins))
-        return MeanBoundState(past, np.full(shape, np.nan), *(np.zeros(shape) for _ in range(4)))
-
-    def _signed(self, compared: Differences) -> tuple[Floats, Floats, Floats, Floats]:
+    def _signed(self, compared: Differences) -> Floats:
+        """[m, 4, G] what the blocks add to each sum, harm positive."""
         s = compared.s if self.worse == "higher" else -compared.s
-        return compared.weight, s, compared.v_score, compared.v_hc
+        return np.stack([compared.weight, s, compared.v_score, compared.v_hc], axis=1)
 
     def _tuned(self, r: Floats, rows: Ints, mean: Floats, sd: Floats) -> Floats:
         """With r set in the rows that get their first evidence, from the baseline's earlier blocks."""
@@ -128,10 +131,3 @@ class MeanBound(msgspec.Struct, frozen=True):
         time = tuned_time(np.array(self.margins), cv, self.alpha)
         tuned[first] = best_rho(1.0, self.alpha, one_sided=True) * time
         return tuned
-
-
-def _summed(old: Floats, rows: Ints, new: Floats) -> Floats:
-    total = old.copy()
-    total[rows] += new
-    total[0] += new.sum(axis=0)
-    return total

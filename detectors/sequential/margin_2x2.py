@@ -17,10 +17,11 @@ RATIOS: Final = (0.7, 1.0, 1.3)
 
 
 class Margin2x2State(msgspec.Struct, frozen=True, eq=False):
-    """The baseline's past, and the log e-values against each margin: [R, G, J]."""
+    """The baseline's past, and the log e-values against each margin, on all data and since the last step: [R, G, J]."""
 
     past: Past
-    log_c: Floats
+    overall: Floats
+    recent: Floats
 
 
 class Margin2x2(msgspec.Struct, frozen=True):
@@ -65,11 +66,12 @@ class Margin2x2(msgspec.Struct, frozen=True):
 
     def start(self) -> Margin2x2State:
         """Nothing known."""
-        return Margin2x2State(start_past(), np.zeros((1, len(self.margins), len(RATIOS))))
+        nothing = np.zeros((1, len(self.margins), len(RATIOS)))
+        return Margin2x2State(start_past(), nothing, nothing)
 
     def restart(self, state: Margin2x2State) -> Margin2x2State:
-        """No evidence, with the baseline's past kept."""
-        return Margin2x2State(state.past, np.zeros_like(state.log_c))
+        """No evidence since the last step, with all else kept."""
+        return msgspec.structs.replace(state, recent=np.zeros_like(state.recent))
 
     def observe(self, state: Margin2x2State, batch: RateBatch) -> Margin2x2State:
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
@@ -77,7 +79,7 @@ class Margin2x2(msgspec.Struct, frozen=True):
             return state
         pair = batch.paired
         rows = batch.rows[pair]
-        log_c = grown(state.log_c, int(batch.rows.max()) + 1, 0.0)
+        overall, recent = (grown(log_c, int(batch.rows.max()) + 1, 0.0) for log_c in (state.overall, state.recent))
         if rows.size:
             margins = np.array(self.margins)[:, None]
             rate = rate_of(state.past, rows, self.prior_rate)
@@ -86,13 +88,15 @@ class Margin2x2(msgspec.Struct, frozen=True):
             counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
             tables = Tables(*(count[pair][:, None, None] for count in counts))
             gain = log_ratio(tables, theta_b, theta_c, margins)
-            log_c = log_c.copy()
-            log_c[rows] += gain
-            log_c[0] += gain.sum(axis=0)
-        return Margin2x2State(learn_rates(state.past, batch), log_c)
+            gains = np.zeros_like(overall)
+            gains[rows] = gain
+            gains[0] = gain.sum(axis=0)
+            overall, recent = overall + gains, recent + gains
+        return Margin2x2State(learn_rates(state.past, batch), overall, recent)
 
-    def excluded(self, state: Margin2x2State) -> Floats:
-        """[R, G] log e-value against each margin, averaged over the alternatives."""
-        top = state.log_c.max(axis=2)
-        evidence: Floats = top + np.log(np.exp(state.log_c - top[:, :, None]).mean(axis=2))
+    def excluded(self, state: Margin2x2State, *, recent: bool = False) -> Floats:
+        """[R, G] log e-value against each margin, averaged over the alternatives; ``recent``: since the last step."""
+        log_c = state.recent if recent else state.overall
+        top = log_c.max(axis=2)
+        evidence: Floats = top + np.log(np.exp(log_c - top[:, :, None]).mean(axis=2))
         return evidence

@@ -44,9 +44,9 @@ def test_an_alternative_beyond_the_margin_is_off() -> None:
     """With a margin smaller than the worse alternative's distance that component stays at 1, the others move."""
     gate = Margin2x2(margins=(0.001, 0.5))
     state = gate.observe(gate.start(), rates(Rate(50, 1), Rate(50, 0)))
-    np.testing.assert_allclose(state.log_c[1, 0, 2], 0.0, atol=1e-9)
-    assert (np.abs(state.log_c[1, 0, :2]) > 1e-3).all()
-    assert (np.abs(state.log_c[1, 1]) > 1e-3).all()
+    np.testing.assert_allclose(state.overall[1, 0, 2], 0.0, atol=1e-9)
+    assert (np.abs(state.overall[1, 0, :2]) > 1e-3).all()
+    assert (np.abs(state.overall[1, 1]) > 1e-3).all()
 
 
 def test_larger_margins_are_excluded_sooner() -> None:
@@ -62,7 +62,7 @@ def test_larger_margins_are_excluded_sooner() -> None:
 
 
 def test_a_restart_forgets_evidence_and_keeps_the_past() -> None:
-    """Since the last step: no evidence, the same baseline, and rows stay."""
+    """Since the last step: no evidence; on all data, in the baseline's past and in the rows nothing changes."""
     rate_gate, mean_gate = Margin2x2(margins=(0.1,)), MeanBound(margins=(0.1,))
     rate_state, mean_state = rate_gate.start(), mean_gate.start()
     for _ in range(20):
@@ -71,8 +71,10 @@ def test_a_restart_forgets_evidence_and_keeps_the_past() -> None:
     assert rate_gate.excluded(rate_state)[0, 0] > 0.5
     assert mean_gate.excluded(mean_state)[0, 0] > 0.5
     fresh_rate, fresh_mean = rate_gate.restart(rate_state), mean_gate.restart(mean_state)
-    assert rate_gate.excluded(fresh_rate).tolist() == [[0.0], [0.0]]
-    assert mean_gate.excluded(fresh_mean).tolist() == [[0.0], [0.0]]
+    assert rate_gate.excluded(fresh_rate, recent=True).tolist() == [[0.0], [0.0]]
+    assert mean_gate.excluded(fresh_mean, recent=True).tolist() == [[0.0], [0.0]]
+    assert rate_gate.excluded(fresh_rate).tolist() == rate_gate.excluded(rate_state).tolist()
+    assert mean_gate.excluded(fresh_mean).tolist() == mean_gate.excluded(mean_state).tolist()
     assert fresh_rate.past is rate_state.past
     assert fresh_mean.past is mean_state.past
 
