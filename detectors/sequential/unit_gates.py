@@ -49,6 +49,13 @@ class UnitState(msgspec.Struct, frozen=True, eq=False):
     log_weight: Floats
 
 
+class UnitBoundState(msgspec.Struct, frozen=True, eq=False):
+    """What PASS knows: all of it, and the sums of the blocks since the last step."""
+
+    known: UnitState
+    recent: ClusteredSums
+
+
 class UnitEvalue(msgspec.Struct, frozen=True):
     """FAIL on units: is the canary's mean worse than the baseline's by more than the tolerance?
 
@@ -180,28 +187,36 @@ class UnitBound(msgspec.Struct, frozen=True):
         if not 0.0 < self.alpha < 0.5:
             raise ValueError(f"UnitBound: alpha must be within (0, 0.5), found {self.alpha}")
 
-    def start(self) -> UnitState:
+    def start(self) -> UnitBoundState:
         """Nothing known."""
-        return _start(start_past())
+        return UnitBoundState(_start(start_past()), start_sums())
 
-    def restart(self, state: UnitState) -> UnitState:
-        """No evidence, with the baseline's past kept."""
-        return _start(state.past, state.log_weight.size)
+    def restart(self, state: UnitBoundState) -> UnitBoundState:
+        """No evidence since the last step, with all else kept."""
+        return UnitBoundState(state.known, start_sums(state.known.mean.size))
 
-    def observe(self, state: UnitState, batch: UnitBatch) -> UnitState:
+    def observe(self, state: UnitBoundState, batch: UnitBatch) -> UnitBoundState:
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
-        return _observed(state, batch, None if self.relative else self.prior_rate)
+        if batch.rows.size == 0:
+            return state
+        known = _observed(state.known, batch, None if self.relative else self.prior_rate)
+        recent = grown_sums(state.recent, known.mean.size)
+        pairs = batch.take(batch.paired & ~np.isnan(known.mean[batch.rows]))
+        return UnitBoundState(known, add(recent, pairs) if pairs.rows.size else recent)
 
-    def excluded(self, state: UnitState) -> Floats:
-        """[R, G] log evidence against each margin; 0 before the first evidence of a row."""
+    def excluded(self, state: UnitBoundState, *, recent: bool = False) -> Floats:
+        """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
+        known = state.known
+        of = msgspec.structs.replace(known, sums=state.recent) if recent else known
         margins = np.array(self.margins)
-        found = _against(state, margins, self.worse, self.relative)
-        v = np.maximum(found.v_b, design_effect(state.sums)[:, None] * found.v_score)
+        found = _against(of, margins, self.worse, self.relative)
+        inflated = design_effect(known.sums)[:, None]
+        v = np.maximum(found.v_b, inflated * found.v_score)
         if not self.relative:
-            v = np.maximum(v, design_effect(state.sums)[:, None] * self._at_the_margin(state))
-        v = np.maximum(v, _rounding(state))
-        size = np.abs(np.nan_to_num(state.mean, nan=1.0))[:, None] if self.relative else np.ones((v.shape[0], 1))
-        return _evidence(-found.s, v, state.sums.w, _rho(margins * size, self.alpha))
+            v = np.maximum(v, inflated * self._at_the_margin(of))
+        v = np.maximum(v, _rounding(of))
+        size = np.abs(np.nan_to_num(known.mean, nan=1.0))[:, None] if self.relative else np.ones((v.shape[0], 1))
+        return _evidence(-found.s, v, of.sums.w, _rho(margins * size, self.alpha))
 
     def _at_the_margin(self, state: UnitState) -> Floats:
         """[R, G] V if the canary's rate were just at the margin."""
@@ -218,9 +233,9 @@ def _rates(past: Past, prior_rate: float) -> Floats:
     return rates
 
 
-def _start(past: Past, rows: int = 1) -> UnitState:
-    unknown = np.full(rows, np.nan)
-    return UnitState(past, start_sums(rows), unknown, unknown, np.full(rows, log(0.5)))
+def _start(past: Past) -> UnitState:
+    unknown = np.full(1, np.nan)
+    return UnitState(past, start_sums(), unknown, unknown, np.array([log(0.5)]))
 
 
 def _observed(state: UnitState, batch: UnitBatch, prior_rate: float | None) -> UnitState:

@@ -32,7 +32,7 @@ from detectors.sequential.label_mix import LabelMix, LabelMixState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
-from detectors.sequential.unit_gates import UnitBound, UnitEvalue, UnitState
+from detectors.sequential.unit_gates import UnitBound, UnitBoundState, UnitEvalue, UnitState
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
@@ -286,12 +286,16 @@ def by_unit(detector: UnitEvalue | UnitBound) -> Case:
         one = np.ones((1, BUCKETS))
         return lambda: UnitBatch.of_counts(np.array([1]), n_b=one, k_b=one * bad, n_c=one, k_c=one)
 
-    says = detector.harm if isinstance(detector, UnitEvalue) else detector.excluded
+    def says(state: Any) -> list[float | None]:
+        if isinstance(detector, UnitEvalue):
+            return list(detector.harm(state))
+        return [*np.ravel(detector.excluded(state)), *np.ravel(detector.excluded(state, recent=True))]
+
     return Case(
         detector,
-        UnitState,
-        take=detector.observe,
-        says=lambda state: list(np.ravel(says(state))),
+        UnitState if isinstance(detector, UnitEvalue) else UnitBoundState,
+        take=cast(Any, detector).observe,
+        says=says,
         draw=draw,
         nothing=0.0,
         refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
