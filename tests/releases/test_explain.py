@@ -25,6 +25,7 @@ def test_a_plan_in_words() -> None:
         "error_rate: more than 0.125 points worse is rolled back (alpha 0.05); "
         "promotion takes that 0.5 points is excluded.",
         "Half of each gate's evidence of harm looks at all requests, half at each segment by itself.",
+        "Requests are counted one by one: where a user sends many that are alike, a gate errs more than alpha says.",
         "Step 1 of 3: 1 %, held for 2m; then step 2 when excluded: "
         "error_rate worse by 10 points (about 37 canary requests). Expected to last 2m.",
         "Step 2 of 3: 5 %, held for 5m; then step 3 when excluded: "
