@@ -22,6 +22,7 @@ from detectors.sequential.differences import Worse, scales
 from detectors.sequential.mean_evalue import spread
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, start_past
+from detectors.sequential.row_weights import shared_out, start_weights, weighted
 from detectors.unit_batches import UnitBatch
 
 EFFECTS: Final = (0.05, 0.2, 0.8)
@@ -114,10 +115,7 @@ class UnitEvalue(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        rows, old = int(batch.rows.max()) + 1, state.log_weight.size
-        weights = state.log_weight
-        if rows > old:
-            weights = _shared_out(weights, self.harm(state), rows)
+        weights = shared_out(state.log_weight, self.harm(state), int(batch.rows.max()) + 1)
         after = _observed(state, batch, None if self.relative else self.prior_rate)
         return msgspec.structs.replace(after, log_weight=weights)
 
@@ -133,9 +131,7 @@ class UnitEvalue(msgspec.Struct, frozen=True):
 
     def evidence(self, state: UnitState) -> float:
         """Log e-value of the gate: half on the total, half spread over the segments."""
-        if state.log_weight.size == 1:
-            return 0.0
-        return float(np.logaddexp.reduce(state.log_weight + self.harm(state)))
+        return weighted(state.log_weight, self.harm(state))
 
 
 class UnitBound(msgspec.Struct, frozen=True):
@@ -235,7 +231,7 @@ def _rates(past: Past, prior_rate: float) -> Floats:
 
 def _start(past: Past) -> UnitState:
     unknown = np.full(1, np.nan)
-    return UnitState(past, start_sums(), unknown, unknown, np.array([log(0.5)]))
+    return UnitState(past, start_sums(), unknown, unknown, start_weights())
 
 
 def _observed(state: UnitState, batch: UnitBatch, prior_rate: float | None) -> UnitState:
@@ -289,14 +285,3 @@ def _evidence(s: Floats, v: Floats, w: Floats, r: Floats) -> Floats:
     known = v > 0
     precision = np.divide(np.broadcast_to(w[:, None], v.shape), v, out=np.zeros_like(v), where=known)
     return np.where(known, log_mixture_one_sided(s * precision, w[:, None] * precision, r), 0.0)
-
-
-def _shared_out(log_weight: Floats, log_e: Floats, rows: int) -> Floats:
-    """Weights with new segments, each with its part of the segments' joint capital: the e-value does not move."""
-    old = log_weight.size
-    weights = grown(log_weight, rows, log(0.5 / (rows - 1)))
-    if old > 1:
-        capital = float(np.logaddexp.reduce(log_weight[1:] + log_e[1:]))
-        weights[1:old] += log((old - 1) / (rows - 1))
-        weights[old:] = capital + log(1.0 / (rows - 1))
-    return weights

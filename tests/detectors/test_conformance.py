@@ -28,6 +28,7 @@ from detectors.sequential.bounds import MeanBound, MeanBoundState
 from detectors.sequential.effect import Effect, EffectState
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.exceedance import Exceedance, ExceedanceState
+from detectors.sequential.joint import Joint, JointState
 from detectors.sequential.label_mix import LabelMix, LabelMixState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
@@ -38,7 +39,9 @@ from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram
 from detectors.summaries.moments import Moments
+from detectors.summaries.scatter import Scatter
 from detectors.unit_batches import BUCKETS, UnitBatch
+from detectors.vector_batches import VectorBatch
 
 ROWS = 4
 
@@ -272,6 +275,30 @@ def mix(detector: LabelMix) -> Case:
     )
 
 
+def joint(detector: Joint) -> Case:
+    """The joint gate's case: vectors of three coordinates in two of the segments, and one of the baseline alone."""
+
+    def draw(rng: np.random.Generator, _: int) -> VectorBatch:
+        def arm(n: int) -> Scatter:
+            return Scatter.of(rng.normal(size=(n, 3)))
+
+        return VectorBatch.of([(1, arm(20), arm(5)), (2, arm(9), arm(9)), (3, arm(5), arm(1)), (4, arm(3), arm(0))])
+
+    def broken(bad: float) -> Callable[[], VectorBatch]:
+        one, row = np.ones(1), np.array([1])
+        return lambda: VectorBatch(row, one, np.full((1, 1), bad), np.ones((1, 1, 1)), one, one[None], one[None, None])
+
+    return Case(
+        detector,
+        JointState,
+        take=detector.observe,
+        says=lambda state: [*detector.harm(state), detector.evidence(state)],
+        draw=draw,
+        nothing=0.0,
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
+    )
+
+
 def by_unit(detector: UnitEvalue | UnitBound) -> Case:
     """The case of a gate on units: errors in each bucket of up to three of the segments."""
 
@@ -339,6 +366,7 @@ CASES = {
     "sample-ratio": split(SampleRatio(canaries=("v2",))),
     "unit-evalue": by_unit(UnitEvalue(tolerance=0.001, relative=False)),
     "unit-bound": by_unit(UnitBound(margins=(0.01, 0.3), relative=False)),
+    "joint": joint(Joint(dimensions=3)),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
     "mahalanobis": vectors(Mahalanobis(dimensions=2), MahalanobisState),
