@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from functools import lru_cache
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,25 +16,30 @@ from detectors.protocol import Oddness
 
 _SEED: Final = 20261120
 _USUAL: Final = 0.95
+_RENEWED_EVERY: Final = 16
+"""Vectors after which the trees are built anew from the latest window: building them is what takes time."""
 _SPREADS: Final = 8.0
 """The trees' range covers four standard deviations to each side of the past's mean."""
 
 
 class HalfSpaceTreesState(msgspec.Struct, frozen=True, eq=False):
-    """The last vectors [n, p], oldest first, and which of the last opinions were unusual: bit 0 is the newest."""
+    """The last vectors [n, p], oldest first, and which of the last opinions were unusual: bit 0 is the newest.
+
+    The first ``window`` of them are what the trees are built from; those after them wait for the next renewal.
+    """
 
     past: Floats
     unusual: int
 
 
 class HalfSpaceTrees(msgspec.Struct, frozen=True):
-    """river's half-space trees, the online isolation forest, over a sliding window of vectors.
+    """river's half-space trees, the online isolation forest, over a window of vectors that is renewed in steps.
 
-    The state holds the last vectors and not the trees: those are built again from them for each score, with a fixed
-    seed, so a state needs no pickle, is bounded, and gives the same scores after a restart on any machine. Vectors are
-    scaled by the past's mean and standard deviation. A vector is unusual when its score is above that of nineteen in
-    twenty of the vectors that the trees were built from (with the highest as the limit, the first odd window would
-    make the next ones usual). Tan, Ting and Liu (2011), IJCAI.
+    The state holds the last vectors and not the trees: those are built from them with a fixed seed, so a state needs no
+    pickle, is bounded, and gives the same scores after a restart on any machine. Vectors are scaled by the past's mean
+    and standard deviation. A vector is unusual when its score is above that of nineteen in twenty of the vectors that
+    the trees were built from (with the highest as the limit, the first odd window would make the next ones usual).
+    Tan, Ting and Liu (2011), IJCAI.
 
     Parameters
     ----------
@@ -79,27 +85,47 @@ class HalfSpaceTrees(msgspec.Struct, frozen=True):
         check_vector(self.NAME, x, self.dimensions)
         if state.past.shape[0] < self.window:
             return Oddness()
-        centre, spread = state.past.mean(axis=0), state.past.std(axis=0)
-        spread = np.where(spread > 0.0, spread, np.maximum(1e-6 * np.abs(centre), 1e-12))
-        past, (now,) = (_features((v - centre) / spread) for v in (state.past, x[None, :]))
-        forest: Any = anomaly.HalfSpaceTrees(
-            n_trees=self.trees, height=self.height, window_size=self.window, seed=_SEED
-        )
-        for vector in past:
-            forest.learn_one(vector)
-        limit = float(np.quantile([float(forest.score_one(vector)) for vector in past], _USUAL))
-        value = float(forest.score_one(now))
-        unusual = value > limit
-        return Oddness(value, limit, unusual, self.debounce.alarm(self.debounce.after(state.unusual, unusual)))
+        reference = state.past[: self.window]
+        built = _built(reference.tobytes(), reference.shape, (self.trees, self.height))
+        (now,) = _features((x[None, :] - built.centre) / built.spread)
+        value = float(built.forest.score_one(now))
+        unusual = value > built.limit
+        return Oddness(value, built.limit, unusual, self.debounce.alarm(self.debounce.after(state.unusual, unusual)))
 
     def learn(self, state: HalfSpaceTreesState, x: Floats) -> HalfSpaceTreesState:
-        """The state with this vector as its newest; the oldest is forgotten."""
+        """The state with this vector as its newest; the oldest are forgotten when the trees are renewed."""
         unusual = self.debounce.after(state.unusual, bool(self.score(state, x).unusual))
         return self.learn_scored(state, x, unusual)
 
     def learn_scored(self, state: HalfSpaceTreesState, x: Floats, unusual: int) -> HalfSpaceTreesState:
-        """The same for a caller that has the score already: building the trees is what takes time."""
-        return HalfSpaceTreesState(np.vstack([state.past, x[None, :]])[-self.window :], unusual)
+        """The same for a caller that has the score already."""
+        past = np.vstack([state.past, x[None, :]])
+        renewed = past.shape[0] >= self.window + _RENEWED_EVERY
+        return HalfSpaceTreesState(past[-self.window :] if renewed else past, unusual)
+
+
+class _Built(NamedTuple):
+    """Trees, what they were scaled by, and the score of nineteen in twenty of their own vectors."""
+
+    forest: Any
+    centre: Floats
+    spread: Floats
+    limit: float
+
+
+@lru_cache(maxsize=64)
+def _built(reference: bytes, shape: tuple[int, int], size: tuple[int, int]) -> _Built:
+    """The trees of a window of vectors. Nothing changes them afterwards: scoring only walks through them."""
+    past = np.frombuffer(reference, dtype=np.float64).reshape(shape)
+    trees, height = size
+    centre, spread = past.mean(axis=0), past.std(axis=0)
+    spread = np.where(spread > 0.0, spread, np.maximum(1e-6 * np.abs(centre), 1e-12))
+    forest: Any = anomaly.HalfSpaceTrees(n_trees=trees, height=height, window_size=shape[0], seed=_SEED)
+    vectors = _features((past - centre) / spread)
+    for vector in vectors:
+        forest.learn_one(vector)
+    limit = float(np.quantile([float(forest.score_one(vector)) for vector in vectors], _USUAL))
+    return _Built(forest, centre, spread, limit)
 
 
 def _features(standardised: Floats) -> list[dict[int, float]]:
