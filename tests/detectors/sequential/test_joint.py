@@ -83,7 +83,8 @@ def test_three_small_shifts_at_once_are_found(share: float, second: float, limit
     """Three shifts of .2 standard deviations: the median canary requests until the difference is shown. Against the
     correlation of the first two it is found sooner than along it: δᵀΣ⁻¹δ is .31, or .087.
 
-    Measured against it: 85 and 175; along it: 174 and 350. The best test that knows the shift along it needs W = 2 ln 20 / .087 = 70.
+    Measured against it: 85 and 175; along it: 174 and 350. A test that
+    knows the shift along it needs about W = 2 ln 20 / .087 = 70.
     """
     traffic = Traffic(share=share, shift=(0.2, second, 0.2))
     hits = canary_requests(traffic, products=False, releases=200, blocks=200, seed=81)
