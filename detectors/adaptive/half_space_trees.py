@@ -23,12 +23,19 @@ _SPREADS: Final = 8.0
 
 
 class HalfSpaceTreesState(msgspec.Struct, frozen=True, eq=False):
-    """The last vectors [n, p], oldest first, and which of the last opinions were unusual: bit 0 is the newest.
+    """What the trees are built from, and what they will be built from next.
 
-    The first ``window`` of them are what the trees are built from; those after them wait for the next renewal.
+    Parameters
+    ----------
+    reference : [window, p] the vectors behind the trees; [0, p] before there are enough.
+    past : [n, p] the last vectors, oldest first.
+    waiting : vectors since the trees were renewed.
+    unusual : which of the last opinions were unusual: bit 0 is the newest.
     """
 
+    reference: Floats
     past: Floats
+    waiting: int
     unusual: int
 
 
@@ -78,30 +85,32 @@ class HalfSpaceTrees(msgspec.Struct, frozen=True):
 
     def start(self) -> HalfSpaceTreesState:
         """Nothing known."""
-        return HalfSpaceTreesState(np.zeros((0, self.dimensions)), 0)
+        nothing = np.zeros((0, self.dimensions))
+        return HalfSpaceTreesState(nothing, nothing, 0, 0)
 
     def score(self, state: HalfSpaceTreesState, x: Floats) -> Oddness:
         """How empty the place of this vector is, between 0 and 1, against 95 % of the past's scores."""
         check_vector(self.NAME, x, self.dimensions)
-        if state.past.shape[0] < self.window:
+        if state.reference.shape[0] < self.window:
             return Oddness()
-        reference = state.past[: self.window]
-        built = _built(reference.tobytes(), reference.shape, (self.trees, self.height))
+        built = _built(state.reference.tobytes(), (self.window, self.dimensions), (self.trees, self.height))
         (now,) = _features((x[None, :] - built.centre) / built.spread)
         value = float(built.forest.score_one(now))
         unusual = value > built.limit
         return Oddness(value, built.limit, unusual, self.debounce.alarm(self.debounce.after(state.unusual, unusual)))
 
     def learn(self, state: HalfSpaceTreesState, x: Floats) -> HalfSpaceTreesState:
-        """The state with this vector as its newest; the oldest are forgotten when the trees are renewed."""
+        """The state with this vector as its newest; the oldest is forgotten."""
         unusual = self.debounce.after(state.unusual, bool(self.score(state, x).unusual))
         return self.learn_scored(state, x, unusual)
 
     def learn_scored(self, state: HalfSpaceTreesState, x: Floats, unusual: int) -> HalfSpaceTreesState:
         """The same for a caller that has the score already."""
-        past = np.vstack([state.past, x[None, :]])
-        renewed = past.shape[0] >= self.window + _RENEWED_EVERY
-        return HalfSpaceTreesState(past[-self.window :] if renewed else past, unusual)
+        past, waiting = np.vstack([state.past, x[None, :]])[-self.window :], state.waiting + 1
+        enough = past.shape[0] == self.window
+        if enough and (state.reference.shape[0] < self.window or waiting >= _RENEWED_EVERY):
+            return HalfSpaceTreesState(past, past, 0, unusual)
+        return HalfSpaceTreesState(state.reference, past, waiting, unusual)
 
 
 class _Built(NamedTuple):
