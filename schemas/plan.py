@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Literal
 
@@ -10,63 +9,14 @@ import msgspec
 
 from schemas.event import NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
 from schemas.file_errors import RuleError, parse_document
-from schemas.units import PPM, Duration, Fraction, Share, encode_hook
+from schemas.ramp import Ramp, check_positive, check_ramp
+from schemas.units import Duration, Fraction, encode_hook
 
-STEPS_MAX = 200
 METRICS_IN_PLAN_MAX = 16
-DURATION_MAX = Duration(365 * 86_400_000)
-_FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 QUANTILE_MARGIN_MIN = Fraction(0.03)
 """Quantiles are read from bins 2 % wide: a smaller margin would be rounded down to none."""
 _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")
-
-
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One stage: the canary's share and how long it is held at least."""
-
-    weight: Share
-    hold: Duration
-
-
-class Stages(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
-    """A fixed list of stages."""
-
-    steps: tuple[Step, ...]
-
-
-class Linear(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag="linear",
-    tag_field="kind",
-    rename={"from_": "from"},
-):
-    """y = m x + b: from one share to another over a time."""
-
-    from_: Share
-    to: Share
-    over: Duration
-
-
-class Exponential(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag="exponential",
-    tag_field="kind",
-    rename={"from_": "from"},
-):
-    """The share is multiplied by a factor every so often."""
-
-    from_: Share
-    to: Share
-    factor: float
-    every: Duration
-
-
-Ramp = Stages | Linear | Exponential
 
 
 class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,7 +140,7 @@ def check_rules(plan: Plan) -> None:
         raise RuleError("$.alpha", f"found {plan.alpha:g}; allowed is more than 0 and at most 0.5")
     if plan.independent == "unit":
         raise RuleError("$.independent", "found 'unit'; this version counts requests: allowed is request")
-    _check_ramp(plan)
+    check_ramp(plan.ramp, len(plan.canaries))
     if not 1 <= len(plan.metrics) <= METRICS_IN_PLAN_MAX:
         raise RuleError("$.metrics", f"found {len(plan.metrics)} metrics; allowed are 1 to {METRICS_IN_PLAN_MAX}")
     seen: set[str] = set()
@@ -225,60 +175,6 @@ def _check_name(path: str, name: str) -> None:
         raise RuleError(path, f"found {OTHER!r}, the name into which surplus versions are folded; use another")
     if name != name.strip() or any(ord(c) < 32 for c in name):
         raise RuleError(path, f"found {name!r}; allowed is a name without control characters or outer blanks")
-
-
-def _check_ramp(plan: Plan) -> None:
-    # Without traffic of its own the baseline is no comparison; promotion is what gives a canary everything.
-    share_max = (PPM - 1) // len(plan.canaries)
-    match plan.ramp:
-        case Stages(steps=steps):
-            _check_stages(steps, share_max)
-        case Linear() | Exponential() as ramp:
-            _check_share("$.ramp.from", ramp.from_, share_max)
-            _check_share("$.ramp.to", ramp.to, share_max)
-            if ramp.from_ >= ramp.to:
-                raise RuleError("$.ramp.to", f"found {ramp.to.text()}; allowed is more than from ({ramp.from_.text()})")
-            if isinstance(ramp, Linear):
-                _check_positive("$.ramp.over", ramp.over)
-            else:
-                _check_positive("$.ramp.every", ramp.every)
-                _check_factor(ramp)
-
-
-def _check_factor(ramp: Exponential) -> None:
-    if not 1.01 <= ramp.factor <= 100:
-        raise RuleError("$.ramp.factor", f"found {ramp.factor:g}; allowed is 1.01 to 100")
-    steps = 1 + math.ceil(math.log(ramp.to / ramp.from_) / math.log(ramp.factor) - 1e-9)
-    if steps > STEPS_MAX:
-        raise RuleError("$.ramp.factor", f"found {ramp.factor:g}, which makes {steps} steps; allowed are {STEPS_MAX}")
-
-
-def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:
-    if not 1 <= len(steps) <= STEPS_MAX:
-        raise RuleError("$.ramp.steps", f"found {len(steps)} steps; allowed are 1 to {STEPS_MAX}")
-    for index, step in enumerate(steps):
-        path = f"$.ramp.steps[{index}]"
-        _check_share(f"{path}.weight", step.weight, share_max)
-        _check_positive(f"{path}.hold", step.hold)
-        if index and step.weight <= steps[index - 1].weight:
-            before = steps[index - 1].weight.text()
-            raise RuleError(
-                f"{path}.weight",
-                f"found {step.weight.text()}; allowed is more than the step before ({before})",
-            )
-
-
-def _check_share(path: str, share: Share, share_max: int) -> None:
-    if share <= 0:
-        raise RuleError(path, f"found {share.text()}; allowed is more than 0%")
-    if share > share_max:
-        why = "the canaries together must leave the baseline traffic to compare with"
-        raise RuleError(path, f"found {share.text()}; allowed is at most {Share(share_max).text()}: {why}")
-
-
-def _check_positive(path: str, duration: Duration) -> None:
-    if not 0 < duration <= DURATION_MAX:
-        raise RuleError(path, f"found {duration.text()}; allowed is more than 0s and at most {DURATION_MAX.text()}")
 
 
 def _check_metric(metric: Metric, path: str) -> None:
@@ -318,10 +214,10 @@ def _statistics(metric: Metric) -> tuple[str, ...]:
 
 
 def _check_limits(limits: Limits) -> None:
-    _check_positive("$.limits.max_duration", limits.max_duration)
-    _check_positive("$.limits.no_data.after", limits.no_data.after)
-    _check_positive("$.limits.inconclusive.after", limits.inconclusive.after)
-    _check_positive("$.limits.no_data_rollback", limits.no_data_rollback)
+    check_positive("$.limits.max_duration", limits.max_duration)
+    check_positive("$.limits.no_data.after", limits.no_data.after)
+    check_positive("$.limits.inconclusive.after", limits.inconclusive.after)
+    check_positive("$.limits.no_data_rollback", limits.no_data_rollback)
     if limits.no_data_rollback < limits.no_data.after:
         found, after = limits.no_data_rollback.text(), limits.no_data.after.text()
         raise RuleError("$.limits.no_data_rollback", f"found {found}; allowed is at least no_data.after ({after})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from releases.ramps.stage import Stage
-from schemas.plan import Exponential
+from schemas.ramp import Exponential
 
 
 def exponential_stages(ramp: Exponential) -> tuple[Stage, ...]:

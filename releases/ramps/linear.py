@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from releases.ramps.stage import Stage
-from schemas.plan import Linear
+from schemas.ramp import Linear
 
 STEPS_AT_MOST = 20
 """More steps would only cost decisions: the traffic's own noise is larger than a twentieth of the way."""

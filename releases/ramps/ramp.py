@@ -9,7 +9,7 @@ from releases.ramps.exponential import exponential_stages
 from releases.ramps.linear import linear_stages
 from releases.ramps.stage import Stage
 from releases.ramps.stages import fixed_stages
-from schemas.plan import Exponential, Linear, Ramp, Stages
+from schemas.ramp import Exponential, Linear, Ramp, Stages
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,8 @@ from releases.ramps.exponential import exponential_stages
 from releases.ramps.linear import HOLD_MS_AT_LEAST, STEPS_AT_MOST, linear_stages
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
-from schemas.plan import STEPS_MAX, Exponential, Linear, check_rules
+from schemas.plan import check_rules
+from schemas.ramp import STEPS_MAX, Exponential, Linear
 from schemas.units import PPM, Duration, Share
 from tests.releases.story import plan_of
 

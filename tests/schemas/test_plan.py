@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schemas.file_errors import DOCUMENT_BYTES_MAX, FileError
-from schemas.plan import EXAMPLE, Exponential, Linear, encode_plan, parse_plan
+from schemas.plan import EXAMPLE, encode_plan, parse_plan
+from schemas.ramp import Exponential, Linear
 from schemas.units import Duration, Fraction, Share
 from tests.schemas.plan_mistakes import GOOD, MISTAKES, RAMP
 

@@ -1,0 +1,123 @@
+"""Ramps: how the canary's share grows, as a plan writes it, and the rules that a ramp must keep."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from schemas.file_errors import RuleError
+from schemas.units import PPM, Duration, Share
+
+STEPS_MAX = 200
+DURATION_MAX = Duration(365 * 86_400_000)
+_FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One stage: the canary's share and how long it is held at least."""
+
+    weight: Share
+    hold: Duration
+
+
+class Stages(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
+    """A fixed list of stages."""
+
+    steps: tuple[Step, ...]
+
+
+class Linear(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="linear",
+    tag_field="kind",
+    rename={"from_": "from"},
+):
+    """y = m x + b: from one share to another over a time."""
+
+    from_: Share
+    to: Share
+    over: Duration
+
+
+class Exponential(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="exponential",
+    tag_field="kind",
+    rename={"from_": "from"},
+):
+    """The share is multiplied by a factor every so often."""
+
+    from_: Share
+    to: Share
+    factor: float
+    every: Duration
+
+
+Ramp = Stages | Linear | Exponential
+
+
+def check_ramp(ramp: Ramp, canaries: int) -> None:
+    """Check what types cannot say; raises :class:`RuleError` with a path from the plan's root.
+
+    Parameters
+    ----------
+    ramp : as parsed.
+    canaries : how many versions share it; each gets the ramp's share.
+    """
+    # Without traffic of its own the baseline is no comparison; promotion is what gives a canary everything.
+    share_max = (PPM - 1) // canaries
+    match ramp:
+        case Stages(steps=steps):
+            _check_stages(steps, share_max)
+        case Linear() | Exponential():
+            _check_share("$.ramp.from", ramp.from_, share_max)
+            _check_share("$.ramp.to", ramp.to, share_max)
+            if ramp.from_ >= ramp.to:
+                raise RuleError("$.ramp.to", f"found {ramp.to.text()}; allowed is more than from ({ramp.from_.text()})")
+            if isinstance(ramp, Linear):
+                check_positive("$.ramp.over", ramp.over)
+            else:
+                check_positive("$.ramp.every", ramp.every)
+                _check_factor(ramp)
+
+
+def _check_factor(ramp: Exponential) -> None:
+    if not 1.01 <= ramp.factor <= 100:
+        raise RuleError("$.ramp.factor", f"found {ramp.factor:g}; allowed is 1.01 to 100")
+    steps = 1 + math.ceil(math.log(ramp.to / ramp.from_) / math.log(ramp.factor) - 1e-9)
+    if steps > STEPS_MAX:
+        raise RuleError("$.ramp.factor", f"found {ramp.factor:g}, which makes {steps} steps; allowed are {STEPS_MAX}")
+
+
+def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:
+    if not 1 <= len(steps) <= STEPS_MAX:
+        raise RuleError("$.ramp.steps", f"found {len(steps)} steps; allowed are 1 to {STEPS_MAX}")
+    for index, step in enumerate(steps):
+        path = f"$.ramp.steps[{index}]"
+        _check_share(f"{path}.weight", step.weight, share_max)
+        check_positive(f"{path}.hold", step.hold)
+        if index and step.weight <= steps[index - 1].weight:
+            before = steps[index - 1].weight.text()
+            raise RuleError(
+                f"{path}.weight",
+                f"found {step.weight.text()}; allowed is more than the step before ({before})",
+            )
+
+
+def _check_share(path: str, share: Share, share_max: int) -> None:
+    if share <= 0:
+        raise RuleError(path, f"found {share.text()}; allowed is more than 0%")
+    if share > share_max:
+        why = "the canaries together must leave the baseline traffic to compare with"
+        raise RuleError(path, f"found {share.text()}; allowed is at most {Share(share_max).text()}: {why}")
+
+
+def check_positive(path: str, duration: Duration) -> None:
+    """Refuse a duration of nothing or of more than a year."""
+    if not 0 < duration <= DURATION_MAX:
+        raise RuleError(path, f"found {duration.text()}; allowed is more than 0s and at most {DURATION_MAX.text()}")
