@@ -29,9 +29,9 @@ def test_the_processes_write_to_the_log_alone(
     """What the pipeline says goes to its file: a line on the terminal would tear the table."""
 
     def talker(_settings: Settings, name: str) -> Command:
-        said = (
-            f"import sys, time; print('{name} out', flush=True); print('{name} err', file=sys.stderr); time.sleep(60)"
-        )
+        # One write for each line: two processes share the file, and `print` may send a line and its end apart.
+        lines = f"os.write(1, b'{name} out\\n'); os.write(2, b'{name} err\\n')"
+        said = f"import os, time; {lines}; time.sleep(60)"
         return Command(name, (sys.executable, "-c", said), os.environ)
 
     monkeypatch.setattr(pipeline, "child", talker)
