@@ -141,11 +141,11 @@ def _assess_gates(
     worst = max(logs, key=lambda label: logs[label]) if together >= fail_threshold(plan, versions) else None
     rows: list[Evidence] = []
     for gate in gates:
-        row, segment = _row(plan, state, canary, gate)
         alone = logs[gate.label]
         verdict = Verdict.FAIL if gate.label == worst else _verdict(plan, gate, known[gate.label], share_ppm, alone)
         shown = together if verdict is Verdict.FAIL else alone
-        if segment and verdict is Verdict.FAIL:
+        row, segment = _row(plan, state, canary, gate) if verdict is Verdict.FAIL else (0, "")
+        if segment:
             rows.append(_evidence(plan, gate, canary, known[gate.label], (row, segment, verdict, shown, share_ppm)))
         rows.append(_evidence(plan, gate, canary, known[gate.label], (0, "", verdict, shown, share_ppm)))
     return rows

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from detectors.panes import pane_bounds, panes_of
 from schemas.report import PANE_MS, Cell
 from streams.http.problem import wrong_parameter
 from streams.worker.partition import Partition
@@ -90,7 +91,7 @@ def cells_by_pane(partition: Partition, service: str, query: WindowQuery) -> dic
     The cells themselves are never changed, so the result may be worked on in another thread.
     """
     start_ms = query.from_ms // query.window_ms * query.window_ms
-    panes = range(start_ms // PANE_MS, -(-query.to_ms // query.window_ms) * query.window_ms // PANE_MS)
+    panes = panes_of(from_ms=start_ms, to_ms=-(-query.to_ms // query.window_ms) * query.window_ms)
     found: dict[int, list[Cell]] = {}
     for window in partition.panes(service, panes):
         found.setdefault(window.pane, []).extend(cell for cell in window.cells if _wanted(cell, query))
@@ -111,7 +112,7 @@ def page_of(service: str, cells: Mapping[int, list[Cell]], query: WindowQuery) -
     next_from_ms: int | None = None
     by_window: dict[int, list[Cell]] = {}
     for pane in sorted(cells):
-        by_window.setdefault(pane * PANE_MS // query.window_ms * query.window_ms, []).extend(cells[pane])
+        by_window.setdefault(pane_bounds(pane)[0] // query.window_ms * query.window_ms, []).extend(cells[pane])
     for start_ms, inside in by_window.items():
         if rows and len(rows) >= query.limit:
             next_from_ms = start_ms

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+from detectors.panes import pane_of
 from detectors.summaries.log_histogram import bin_of
-from schemas.report import PANE_MS, Cell, LabelCell, MetricCell
+from schemas.report import Cell, LabelCell, MetricCell
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import Drawn
 
@@ -40,7 +41,7 @@ class Naming:
         """An empty cell of a group."""
         rest, version = divmod(key, len(self.versions))
         at, segment = divmod(rest, len(self.segments))
-        pane = (self.start_ms + (at if step is None else step) * STEP_MS) // PANE_MS
+        pane = pane_of(self.start_ms + (at if step is None else step) * STEP_MS)
         return Cell(self.service, self.versions[version], self.segments[segment], pane, n, errors, [], [])
 
 

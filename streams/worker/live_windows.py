@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.report import PANE_MS
+from detectors.panes import pane_bounds
 from streams.worker.partition import Partition
 from streams.worker.subscribers import Happening, Subscribers
 from streams.worker.window_rows import rows_of
@@ -18,7 +18,7 @@ def tell_windows(subscribers: Subscribers, partition: Partition) -> None:
         return
     for service, pane in sorted(partition.pending.windows):
         window = partition.windows[(service, pane)]
-        start_ms = pane * PANE_MS
-        rows = rows_of(window.cells, start_ms=start_ms, end_ms=start_ms + PANE_MS)
+        start_ms, end_ms = pane_bounds(pane)
+        rows = rows_of(window.cells, start_ms=start_ms, end_ms=end_ms)
         body = _encode({"type": "window", "service": service, "rows": rows})
         subscribers.tell(Happening("window", service, body))

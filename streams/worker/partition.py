@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 import structlog
 
+from detectors.panes import pane_of
 from schemas.inputs import Input as Record
-from schemas.report import PANE_MS
 from schemas.route import Route
 from streams.service_partition import partition_of
 from streams.worker.fold import Effect, fenced, fold, input_of, rebuild, services_in, start_service
@@ -131,7 +131,7 @@ class Partition:
 
     def oldest_pane(self) -> int:
         """The first pane that is kept."""
-        return (self.now_ms - WINDOWS_KEPT_MS) // PANE_MS
+        return pane_of(self.now_ms - WINDOWS_KEPT_MS)
 
     def panes(self, service: str, panes: range) -> Iterator[Window]:
         """The windows of a service in ascending order of time; folded slices only."""
