@@ -7,7 +7,7 @@ import sys
 
 from bench import tables
 
-BENCHMARKS = ("bench.ingest", "bench.latency", "bench.decisions")
+BENCHMARKS = ("bench.ingest", "bench.latency", "bench.decisions", "bench.nab")
 
 
 def main() -> int:

@@ -43,7 +43,17 @@ def latency_table(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"At {found['rate_per_s']:,} events/s, {found['releases']} releases."])
 
 
-TABLES = {"ingest": ingest_table, "latency": latency_table, "decisions": decisions_table}
+def nab_table(found: dict[str, Any]) -> str:
+    """Scores of the observers on labelled series, with the limit on abs(z) in brackets."""
+    lines = ["| detector | standard | low FP | low FN | standard at 3 sigma |", "|---|---|---|---|---|"]
+    for name, profiles in found["scores"].items():
+        scores = [f"{score:.1f} ({limit:.1f})" for score, limit in profiles.values()]
+        at_3 = found["standard_at_3_sigma"].get(name)
+        lines.append(f"| {name} | {' | '.join(scores)} | {'' if at_3 is None else f'{at_3:.0f}'} |")
+    return "\n".join([*lines, "", f"{found['series']} series, {found['windows']} windows of anomalies."])
+
+
+TABLES = {"ingest": ingest_table, "latency": latency_table, "decisions": decisions_table, "nab": nab_table}
 
 
 def write() -> None:
