@@ -32,8 +32,8 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
     ValueError : when a row repeats or is below 1, or counts are not finite with 0 <= k <= n.
 
     >>> batch = RateBatch.of([(1, Rate(95, 1), Rate(5, 0)), (2, Rate(19, 0), Rate(1, 1))])
-    >>> batch.n_c.tolist(), batch.flipped().k_c.tolist()
-    ([5.0, 1.0], [5.0, 0.0])
+    >>> batch.n_c.tolist(), batch.k_c.tolist()
+    ([5.0, 1.0], [0.0, 1.0])
     """
 
     rows: Ints
@@ -58,10 +58,6 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
     def paired(self) -> Flags:
         """[m] which blocks have both arms, each with at least a share of SHARE_MIN."""
         return np.minimum(self.n_b, self.n_c) > SHARE_MIN * (self.n_b + self.n_c)
-
-    def flipped(self) -> RateBatch:
-        """With good and bad swapped: "lower is worse" becomes "higher is worse"."""
-        return RateBatch(self.rows, self.n_b, self.n_b - self.k_b, self.n_c, self.n_c - self.k_c)
 
 
 class MeanBatch(msgspec.Struct, frozen=True, eq=False):

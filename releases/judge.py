@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -55,6 +55,13 @@ class Judgement(msgspec.Struct, frozen=True):
     fail_action: Literal["rollback", "hold"]
 
 
+class Ruling(msgspec.Struct, frozen=True):
+    """A :class:`Judgement` without words."""
+
+    verdict: Verdict
+    fail_action: Literal["rollback", "hold"]
+
+
 def start_judge(plan: Plan) -> JudgeState:
     """No evidence yet."""
     known = {c: {gate.label: gate_of(plan, gate).start() for gate in plan.gates} for c in plan.canaries}
@@ -92,8 +99,24 @@ def observe(plan: Plan, state: JudgeState, beat: Mapping[tuple[str, str], Summar
     return JudgeState(open_blocks, known, watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms))
 
 
+class _Found(NamedTuple):
+    """What one gate says of one canary; of a gate that fails, ``log_evidence`` is that of all gates together."""
+
+    canary: str
+    gate: Metric
+    verdict: Verdict
+    log_evidence: float
+
+
+def rule(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Ruling:
+    """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
+    found = _found(plan, state, running, for_share_ppm)
+    failed = {one.gate.action for one in found if one.verdict is Verdict.FAIL}
+    return Ruling(combine(one.verdict for one in found), "hold" if failed == {"hold"} else "rollback")
+
+
 def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Judgement:
-    """What the evidence says about opening the canaries to ``for_share_ppm`` of the traffic.
+    """What the evidence says about opening the canaries to ``for_share_ppm`` of the traffic, in words.
 
     Parameters
     ----------
@@ -103,21 +126,18 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
     for_share_ppm : all canaries together after the next step; 1,000,000 asks about the promotion.
     """
     evidence: list[Evidence] = []
-    verdicts: list[Verdict] = []
     failed: list[tuple[float, Literal["rollback", "hold"], Evidence]] = []
-    for canary in running:
-        for action in ("rollback", "hold"):
-            gates = [gate for gate in plan.gates if gate.action == action]
-            rows = _assess_gates(plan, state, canary, gates, for_share_ppm, len(running))
-            verdicts += [row.verdict for row in rows if row.segment == ""]
-            evidence += rows
-            failed += [(row.log_evidence or 0.0, action, row) for row in rows if row.verdict is Verdict.FAIL]
+    found = _found(plan, state, running, for_share_ppm)
+    for one in found:
+        rows = _rows(plan, state, one, for_share_ppm)
+        evidence += rows
+        failed += [(row.log_evidence or 0.0, one.gate.action, row) for row in rows if row.verdict is Verdict.FAIL]
     observed = watch.evidence(plan, state.watched)
     if failed:
         rollbacks = [one for one in failed if one[1] == "rollback"]
         _, action, row = max(rollbacks or failed, key=lambda one: one[0])
         return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
-    verdict = combine(verdicts)
+    verdict = combine(one.verdict for one in found)
     return Judgement(verdict, _reason(verdict, evidence), (*evidence, *observed), "rollback")
 
 
@@ -129,26 +149,36 @@ def _reason(verdict: Verdict, evidence: list[Evidence]) -> str:
     return min(rows, key=lambda row: row.n_canary).sentence if rows else "no gate has seen anything"
 
 
-def _assess_gates(
-    plan: Plan, state: JudgeState, canary: str, gates: list[Metric], share_ppm: int, versions: int
-) -> list[Evidence]:
-    """The evidence of one canary's gates with one budget; when they fail together, the largest names the cause."""
-    if not gates:
-        return []
-    known = state.known[canary]
-    logs = {gate.label: gate_of(plan, gate).evidence(known[gate.label]) for gate in gates}
-    together = release_evidence(plan, logs, gates[0].action)
-    worst = max(logs, key=lambda label: logs[label]) if together >= fail_threshold(plan, versions) else None
-    rows: list[Evidence] = []
-    for gate in gates:
-        alone = logs[gate.label]
-        verdict = Verdict.FAIL if gate.label == worst else _verdict(plan, gate, known[gate.label], share_ppm, alone)
-        shown = together if verdict is Verdict.FAIL else alone
-        row, segment = _row(plan, state, canary, gate) if verdict is Verdict.FAIL else (0, "")
-        if segment:
-            rows.append(_evidence(plan, gate, canary, known[gate.label], (row, segment, verdict, shown, share_ppm)))
-        rows.append(_evidence(plan, gate, canary, known[gate.label], (0, "", verdict, shown, share_ppm)))
-    return rows
+def _found(plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: int) -> list[_Found]:
+    """What every gate says of every canary; when gates with one budget fail together, the largest is the cause."""
+    found: list[_Found] = []
+    for canary in running:
+        known = state.known[canary]
+        for action in ("rollback", "hold"):
+            gates = [gate for gate in plan.gates if gate.action == action]
+            logs = {gate.label: gate_of(plan, gate).evidence(known[gate.label]) for gate in gates}
+            together = release_evidence(plan, logs, action)
+            fails = bool(gates) and together >= fail_threshold(plan, len(running))
+            worst = max(logs, key=lambda label: logs[label]) if fails else None
+            for gate in gates:
+                alone = logs[gate.label]
+                if gate.label == worst:
+                    found.append(_Found(canary, gate, Verdict.FAIL, together))
+                else:
+                    verdict = _verdict(plan, gate, known[gate.label], share_ppm, alone)
+                    found.append(_Found(canary, gate, verdict, alone))
+    return found
+
+
+def _rows(plan: Plan, state: JudgeState, found: _Found, share_ppm: int) -> list[Evidence]:
+    """The rows of one gate: the total, and before it the segment that a FAIL is about."""
+    canary, gate, verdict, shown = found
+    known = state.known[canary][gate.label]
+    rows = [(0, "")]
+    if verdict is Verdict.FAIL:
+        row, segment = _row(plan, state, canary, gate)
+        rows = [(row, segment), (0, "")] if segment else rows
+    return [_evidence(plan, gate, canary, known, (row, segment, verdict, shown, share_ppm)) for row, segment in rows]
 
 
 def _row(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> tuple[int, str]:
@@ -164,11 +194,11 @@ def _verdict(plan: Plan, gate: Metric, known: Known, share_ppm: int, log_evidenc
     if estimate.n_canary == 0 or estimate.n_baseline == 0:
         return Verdict.NO_DATA
     overall = judge.excluded(known, share_ppm, recent=False)
-    recent = judge.excluded(known, share_ppm, recent=True)
-    if math.isnan(overall) or math.isnan(recent) or math.isnan(log_evidence):
+    if share_ppm == PPM and overall >= PASS_THRESHOLD:
+        overall = min(overall, judge.excluded(known, share_ppm, recent=True))
+    if math.isnan(overall) or math.isnan(log_evidence):
         return Verdict.ERROR
-    shown = min(overall, recent) if share_ppm == PPM else overall
-    return Verdict.PASS if shown >= PASS_THRESHOLD else Verdict.INCONCLUSIVE
+    return Verdict.PASS if overall >= PASS_THRESHOLD else Verdict.INCONCLUSIVE
 
 
 def _evidence(

@@ -22,7 +22,8 @@ class Judged(msgspec.Struct, frozen=True, tag="judged", tag_field="type"):
     verdict : the worst over all gates and canaries. PASS speaks of ``for_share_ppm`` only.
     for_share_ppm : the share, all canaries together, up to which harm beyond the plan's margin is excluded.
         1,000,000 = for everybody, which is what promotion needs.
-    reason : one sentence with the numbers, without what was done about it; the machine adds that.
+    reason : one sentence with the numbers, without what was done about it; the machine adds that. Empty: to be told
+        when a decision asks for it (:mod:`releases.telling`).
     canary_requests : per canary, the requests that are new in this input. A version left out counts 0.
     baseline_requests : new requests of the baseline.
     evidence, through : go into the next decision as they are.

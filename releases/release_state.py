@@ -16,7 +16,7 @@ COMMAND_IDS_KEPT = 64
 
 
 class Assessment(msgspec.Struct, frozen=True):
-    """What the judge said last."""
+    """What the judge said last. Without a reason it has not been put into words yet (:mod:`releases.telling`)."""
 
     verdict: Verdict = Verdict.NO_DATA
     for_share_ppm: int = 0
@@ -124,12 +124,6 @@ def next_share_ppm(state: ReleaseState) -> int | None:
     """
     release = state.release
     return release.next_share_ppm if release is not None and release.active else None
-
-
-def promotion_pending(state: ReleaseState) -> bool:
-    """Whether all stages are open and promotion is what comes next."""
-    release = state.release
-    return release is not None and release.active and release.opened >= len(release.stages)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_hook)

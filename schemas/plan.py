@@ -10,7 +10,7 @@ import msgspec
 from schemas.event import NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
 from schemas.file_errors import RuleError, parse_document
 from schemas.ramp import Ramp, check_positive, check_ramp
-from schemas.units import Duration, Fraction, encode_hook
+from schemas.units import Duration, Fraction
 
 METRICS_IN_PLAN_MAX = 16
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -126,11 +126,6 @@ def parse_plan(text: str, *, file: str = "plan") -> Plan:
     schemas.file_errors.FileError: p.yaml:1: baseline: missing; it is required
     """
     return parse_document(text, Plan, file=file, rules=check_rules)
-
-
-def encode_plan(plan: Plan) -> bytes:
-    """The plan as JSON, in the same words as its file."""
-    return msgspec.json.encode(plan, enc_hook=encode_hook)
 
 
 def check_rules(plan: Plan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
+from releases.telling import told
 from schemas.decision import Record
 from schemas.evidence import Evidence
 from schemas.plan import Plan
@@ -48,9 +49,11 @@ def release_now(partition: Partition, service: str) -> ReleaseNow:
     if known is None:
         return ReleaseNow(service, stuck=stuck)
     stored = known.stored
-    release = stored.release.release
+    release, judge = stored.release.release, stored.judge
     if release is None:
         return ReleaseNow(service, late_requests=stored.late, now_ms=stored.now_ms, stuck=stuck)
+    if judge is not None:
+        release = told(release, judge)
     return ReleaseNow(
         service=service,
         epoch=release.epoch,

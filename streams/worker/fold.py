@@ -10,11 +10,12 @@ from typing import assert_never
 import msgspec
 
 from detectors.summaries.summary import Summary
-from releases.judge import JudgeState, assess, begin_step, start_judge
+from releases.judge import JudgeState, begin_step, rule, start_judge
 from releases.judge import observe as observe_beat
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
 from releases.release_state import Release, ReleaseState, next_share_ppm
+from releases.telling import told, told_judged
 from schemas.inputs import Forwarded, Tick
 from schemas.inputs import Input as Record
 from schemas.report import SLICE_MS, Cell, Report
@@ -145,15 +146,14 @@ def _judge(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
 
 def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[str, int], offset: int) -> Judged:
     share_ppm = next_share_ppm(stored.release) or 0
-    said = assess(release.plan, judge, running=release.running, for_share_ppm=share_ppm)
+    said = rule(release.plan, judge, running=release.running, for_share_ppm=share_ppm)
     return Judged(
         seq=offset,
         verdict=said.verdict,
         for_share_ppm=share_ppm,
-        reason=said.reason,
+        reason="",
         canary_requests={version: requests.get(version, 0) for version in release.plan.canaries},
         baseline_requests=requests.get(release.plan.baseline, 0),
-        evidence=said.evidence,
         through=_through(stored),
         fail_action=said.fail_action,
     )
@@ -182,9 +182,17 @@ def _through(stored: Stored) -> dict[str, int]:
 
 def _step(service: Service, given: MachineInput) -> tuple[Service, tuple[Effect, ...]]:
     """Let the release take one step. A new release begins new evidence, a new weight that since the last step."""
-    before = service.stored.release.release
-    state, effects = step(service.stored.release, given, service.stored.now_ms)
-    judge, after = service.stored.judge, state.release
+    before, judge, now_ms = service.stored.release.release, service.stored.judge, service.stored.now_ms
+    state, effects = step(service.stored.release, given, now_ms)
+    if before is not None and judge is not None and any(isinstance(effect, Decide | Refuse) for effect in effects):
+        # Words cost as much as the evidence, and few inputs decide: the step that does is taken again with them.
+        worded = service.stored.release
+        if isinstance(given, Judged):
+            given = told_judged(given, before, judge)
+        else:
+            worded = msgspec.structs.replace(worded, release=told(before, judge))
+        state, effects = step(worded, given, now_ms)
+    after = state.release
     if after is not None and (before is None or before.id != after.id):
         judge = start_judge(after.plan)
     elif after is not None and before is not None and judge is not None and after.step_since_ms != before.step_since_ms:

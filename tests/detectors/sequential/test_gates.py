@@ -109,11 +109,6 @@ def test_harm_has_a_direction() -> None:
         up, down = higher.observe(up, block), lower.observe(down, block)
     assert higher.evidence(up) > log(20)
     assert lower.evidence(down) < 0
-    rate_gate = Evalue2x2(prior_rate=0.9)
-    state = rate_gate.start()
-    for _ in range(40):
-        state = rate_gate.observe(state, rates(Rate(50, 45), Rate(50, 25)).flipped())
-    assert rate_gate.evidence(state) > log(20)
 
 
 def test_late_segments_extend_every_row() -> None:
