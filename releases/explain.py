@@ -7,6 +7,7 @@ import msgspec
 from releases.budget import ALPHA_PASS, gate_weights
 from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests
 from releases.margins import margin_at
+from releases.opening_hours import closed_ms_max, hours_text
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
 from releases.sentence import degradation
@@ -67,7 +68,7 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     total = f"Promotion after {_time(holds_ms)} at the earliest"
     if rate_per_s is not None:
         total += f"; expected after {_time(_total_ms(paces))} at {rate_per_s:g} requests/s"
-    lines += [f"{total}.", *_limits(plan), *_warnings(plan, paces, rate_per_s)]
+    lines += [f"{total}.", *_hours(plan), *_limits(plan), *_warnings(plan, paces, rate_per_s)]
     return lines
 
 
@@ -155,6 +156,11 @@ def _step(plan: Plan, index: int, pace: Pace) -> str:
     return f"{line} Expected to last {_time(pace.lasts_ms)}." if pace.lasts_ms is not None else line
 
 
+def _hours(plan: Plan) -> list[str]:
+    windows = plan.ramp.windows
+    return [f"Opens more only at: {hours_text(windows)}. Outside, it holds, and rolls back."] if windows else []
+
+
 def _limits(plan: Plan) -> list[str]:
     limits = plan.limits
     silent, undecided = limits.no_data, limits.inconclusive
@@ -174,6 +180,10 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
     if holds_ms >= limits.max_duration:
         limit = _time(limits.max_duration)
         found.append(f"the holds alone take {_time(holds_ms)} and max_duration is {limit}: this is never promoted")
+    closed_ms = closed_ms_max(plan.ramp.windows)
+    if closed_ms and holds_ms + closed_ms > limits.max_duration:
+        closed, limit = _time(closed_ms), _time(limits.max_duration)
+        found.append(f"nothing opens for up to {closed}, and max_duration {limit} goes on meanwhile")
     tails = {gate.name for gate in plan.gates if gate.level is not None}
     if any(gate.name == "latency_ms" and gate.kind == "mean" for gate in plan.gates) and "latency_ms" not in tails:
         found.append(

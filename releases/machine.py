@@ -4,12 +4,12 @@
 
     start ──▶ ramping ──PASS for the next share, hold over──▶ ramping … ──PASS for everybody──▶ promoted
                 │  ▲
-                │  └── PASS again ── holding ◀── silence, ERROR, no PASS for too long, a gate with action hold
+                │  └── PASS again ── holding ◀── silence, ERROR, no PASS for too long, closing time, a gate that holds
                 │  pause / resume: paused
                 └── FAIL, silence or waiting beyond the limits, rollback, in any of these ──▶ rolled_back
 
 Only two things raise a canary's share: a PASS for at least that share, in the very input that opens it, from versions
-that have all answered since the step began; or an operator. A tick never does.
+that have all answered since the step began, within the plan's opening hours; or an operator. A tick never does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 from releases.commands import obey
 from releases.limits import breach, passing
 from releases.machine_io import Commanded, Fenced, Judged, MachineInput, Publish, Ticked
+from releases.opening_hours import open_at, opening_text
 from releases.release_state import Assessment, Release, ReleaseState
 from releases.routing import renewal_due, route_of
 from releases.transitions import Outcome, advanced, held, promoted, resumed, rolled_back, settle
@@ -134,12 +135,16 @@ def _opened(state: ReleaseState, release: Release) -> Outcome | None:
     if any(release.seen_ms[version] <= since_ms for version in (*release.running, release.plan.baseline)):
         # A PASS of evidence that is all from before says nothing of a version that has fallen silent.
         return None
+    closed = not open_at(release.plan.ramp.windows, now_ms)
     if release.held_since_ms is not None:
-        if breach(release, now_ms=now_ms) is not None or now_ms - release.held_since_ms < HELD_MS_AT_LEAST:
+        if closed or breach(release, now_ms=now_ms) is not None or now_ms - release.held_since_ms < HELD_MS_AT_LEAST:
             return None
         return settle(state, resumed(release, why, now_ms=now_ms))
     if now_ms - release.step_since_ms < release.hold_ms:
         return None
+    if closed:
+        opens = opening_text(release.plan.ramp.windows, now_ms)
+        return settle(state, held(release, f"waits for the window that opens at {opens}; {why}"))
     if release.opened < len(release.stages):
         return settle(state, advanced(release, why))
     # All canaries have passed; there is one place: the plan's order decides.

@@ -7,6 +7,7 @@ import math
 import msgspec
 
 from schemas.file_errors import RuleError
+from schemas.opening_hours import Window, check_windows
 from schemas.units import PPM, Duration, Share
 
 STEPS_MAX = 200
@@ -21,14 +22,20 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold: Duration
 
 
-class Stages(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
+class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every ramp may say of its steps: when they may be taken."""
+
+    windows: tuple[Window, ...] = ()
+
+
+class Stages(Opening, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
     """A fixed list of stages."""
 
     steps: tuple[Step, ...]
 
 
 class Linear(
-    msgspec.Struct,
+    Opening,
     frozen=True,
     forbid_unknown_fields=True,
     tag="linear",
@@ -43,7 +50,7 @@ class Linear(
 
 
 class Exponential(
-    msgspec.Struct,
+    Opening,
     frozen=True,
     forbid_unknown_fields=True,
     tag="exponential",
@@ -71,6 +78,7 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     """
     # Without traffic of its own the baseline is no comparison; promotion is what gives a canary everything.
     share_max = (PPM - 1) // canaries
+    check_windows("$.ramp.windows", ramp.windows)
     match ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)

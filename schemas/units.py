@@ -1,4 +1,4 @@
-"""The units of files: durations, shares and fractions are strings there and plain numbers in code."""
+"""The units of files: durations, shares, fractions, days and times are strings there and plain numbers in code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ PPM = 1_000_000
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAYS = re.compile(r"{0}(?:-{0})?(?:,{0}(?:-{0})?)*".format(f"(?:{'|'.join(DAY_NAMES)})"))
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -82,16 +85,68 @@ class Fraction(float):
         return f"{float(self) * 100:.10g}%"
 
 
+class TimeOfDay(int):
+    """Minutes since midnight; written ``"09:00"``, up to ``"24:00"``.
+
+    >>> TimeOfDay.parse("17:30")
+    1050
+    >>> TimeOfDay(540).text()
+    '09:00'
+    """
+
+    @classmethod
+    def parse(cls, text: object) -> TimeOfDay:
+        if not isinstance(text, str) or _TIME.fullmatch(text) is None:
+            raise ValueError(f"found {text!r}; allowed is a time such as '09:00', in quotes, up to '24:00'")
+        hours, minutes = text.split(":")
+        return cls(60 * int(hours) + int(minutes))
+
+    def text(self) -> str:
+        return f"{self // 60:02}:{self % 60:02}"
+
+
+class Days(int):
+    """Days of the week, bit 0 is Monday; written ``mon-fri``, ``sat,sun`` or ``fri-mon``.
+
+    >>> Days.parse("mon-fri"), [Days.parse("fri-mon").has(day) for day in range(7)]
+    (31, [True, False, False, False, True, True, True])
+    >>> Days(0b1100001).text(), Days(0b11111).text()
+    ('mon,sat,sun', 'mon-fri')
+    """
+
+    @classmethod
+    def parse(cls, text: object) -> Days:
+        if not isinstance(text, str) or _DAYS.fullmatch(text) is None:
+            raise ValueError(f"found {text!r}; allowed are days such as mon-fri or sat,sun")
+        mask = 0
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            start, end = DAY_NAMES.index(first), DAY_NAMES.index(last or first)
+            for day in range(start, end + 1 if end >= start else end + 8):
+                mask |= 1 << day % 7
+        return cls(mask)
+
+    def has(self, weekday: int) -> bool:
+        """Whether a day is among them; Monday is 0."""
+        return bool(self >> weekday & 1)
+
+    def text(self) -> str:
+        days = [day for day in range(7) if self.has(day)]
+        if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
+            return f"{DAY_NAMES[days[0]]}-{DAY_NAMES[days[-1]]}"
+        return ",".join(DAY_NAMES[day] for day in days)
+
+
 def decode_hook(kind: type, value: object) -> Any:
     """msgspec's hook for the types above, when decoding or converting."""
-    if kind is Duration or kind is Share or kind is Fraction:
+    if kind is Duration or kind is Share or kind is Fraction or kind is TimeOfDay or kind is Days:
         return kind.parse(value)
     raise NotImplementedError(f"no way to decode a {kind}")
 
 
 def encode_hook(value: object) -> Any:
     """msgspec's hook for the types above, when encoding."""
-    if isinstance(value, Duration | Share | Fraction):
+    if isinstance(value, Duration | Share | Fraction | TimeOfDay | Days):
         return value.text()
     raise NotImplementedError(f"no way to encode a {type(value)}")
 
@@ -106,4 +161,8 @@ def schema_hook(kind: type) -> dict[str, Any]:
         }
     if kind is Share or kind is Fraction:
         return {"type": "string", "pattern": f"^{_PERCENT.pattern}$", "examples": ["5%", "0.001%"]}
+    if kind is TimeOfDay:
+        return {"type": "string", "pattern": f"^(?:{_TIME.pattern})$", "examples": ["09:00", "17:30"]}
+    if kind is Days:
+        return {"type": "string", "pattern": f"^{_DAYS.pattern}$", "examples": ["mon-fri", "sat,sun"]}
     raise NotImplementedError(f"no JSON Schema for a {kind}")

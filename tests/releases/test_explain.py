@@ -76,6 +76,11 @@ def test_several_canaries_share_the_margin() -> None:
         (PLAN.replace("0.5%", "0.05%"), None, "its margin takes about "),
         (PLAN, 2, "at 1 % of 2/s only 2.4 requests come in 2m: a healthy canary will look silent"),
         (PLAN + "limits: {inconclusive: {after: 5m}, max_duration: 7d}", 1, "and inconclusive.after is 5m"),
+        (
+            PLAN.replace("stages, steps", 'stages, windows: [{from: "09:00", to: "17:00", days: mon-fri}], steps'),
+            None,
+            "nothing opens for up to 2d 16h, and max_duration 4h goes on meanwhile",
+        ),
         (PLAN + "alpha: 0.2", None, "alpha 0.2 rolls back up to 1 in 5 healthy releases"),
     ],
 )
@@ -93,9 +98,9 @@ def test_no_warning_without_reason() -> None:
 def test_examples(path: Path) -> None:
     """The plans in examples/ are right, and what they say of their own length is true."""
     plan = parse_plan(path.read_text(encoding="utf-8"), file=path.name)
-    rate_per_s = {"chat": 50.0, "code": 5.0}[plan.service]
+    rate_per_s, lasts = {"chat": (50.0, "40m"), "code": (5.0, "40m"), "office-hours": (50.0, "1h 45m")}[path.stem]
     lines = explain(plan, rate_per_s)
-    assert any(line.startswith("Promotion after 40m at the earliest; expected after 40m") for line in lines)
+    assert any(line.startswith(f"Promotion after {lasts} at the earliest; expected after {lasts}") for line in lines)
     assert not any("never promoted" in line or "look silent" in line for line in lines)
 
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Effect, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
+from releases.opening_hours import open_at
 from releases.ramps.ramp import stages_of
 from releases.release_state import ReleaseState, decode_state, encode_state, next_share_ppm
 from releases.routing import UNOBSERVED_AFTER_MS
@@ -31,6 +32,7 @@ RAMPS = [
     for ramp in (
         "{kind: linear, from: 1%, to: 50%, over: 1m}",
         "{kind: exponential, from: 0.0001%, to: 50%, factor: 4, every: 5s}",
+        "{kind: linear, from: 1%, to: 9%, over: 9s, windows: [{from: '11:00', to: '10:05'}]}",
     )
 ]
 WAITS_MS = st.sampled_from([0, 250, 1_000, 10_000, 16_000, 60_000, 125_000, 301_000, 4_000_000, -50_000])
@@ -110,6 +112,7 @@ class AnySequence(RuleBasedStateMachine):
         assert wanted is not None
         assert input_.for_share_ppm >= wanted
         assert decision.action in {Action.ADVANCE, Action.PROMOTE}
+        assert open_at(self.plan.ramp.windows, decision.at_ms), "opened outside the plan's hours"
         assert decision.at_ms - self.step_ms >= min(step.hold_ms for step in stages_of(self.plan.ramp)), "no hold"
         weights = self.served[decision.release_id]
         assert all(self.seen_ms.get(version, 0) > self.step_ms for version in weights), "opened for a silent version"

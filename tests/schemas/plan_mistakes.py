@@ -124,7 +124,7 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over",
+        "9: ramp.every: unknown field; allowed are from, to, over, windows",
     ),
     (
         RAMP,
@@ -140,6 +140,41 @@ MISTAKES = [
         RAMP,
         "  {kind: exponential, from: 0.0001%, to: 50%, factor: 1.01, every: 1m}\n",
         "9: ramp.factor: found 1.01, which makes 1320 steps; allowed are 200",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: 09:00, to: 17:00}}]\n{RAMP}",
+        "9: ramp.windows[0].to: found 1020; allowed is a time such as '09:00', in quotes, up to '24:00'",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '9:00', to: '17:00'}}]\n{RAMP}",
+        "9: ramp.windows[0].from: found '9:00'; allowed is a time such as '09:00', in quotes, up to '24:00'",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '09:00', to: '09:00'}}]\n{RAMP}",
+        "9: ramp.windows[0].to: found '09:00', which is where the window begins; write 00:00 to 24:00 for a whole day",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '24:00', to: '09:00'}}]\n{RAMP}",
+        "9: ramp.windows[0].from: found '24:00'; a window begins at '00:00' at the earliest",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '09:00', to: '17:00', days: weekdays}}]\n{RAMP}",
+        "9: ramp.windows[0].days: found 'weekdays'; allowed are days such as mon-fri or sat,sun",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '09:00', to: '17:00', zone: Berlin}}]\n{RAMP}",
+        "9: ramp.windows[0].zone: found 'Berlin'; allowed is a zone such as Europe/Berlin or UTC",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '09:00'}}]\n{RAMP}",
+        "9: ramp.windows[0].to: missing; it is required",
     ),
     ("name: error_rate, ", "", "14: metrics[0].name: missing; it is required"),
     (

@@ -71,7 +71,13 @@ def test_a_good_plan() -> None:
 
 def test_json_is_a_plan_too() -> None:
     """The plan inside a command is the same document: reading what was written gives the same plan."""
-    for text in (GOOD, EXAMPLE, *(GOOD.replace(RAMP, f"  {ramp}\n") for ramp in RAMPS)):
+    hours = "  windows: [{from: '22:00', to: '06:00', days: 'fri-mon,wed', zone: Europe/Berlin}]\n"
+    for text in (
+        GOOD,
+        EXAMPLE,
+        GOOD.replace(RAMP, hours + RAMP),
+        *(GOOD.replace(RAMP, f"  {ramp}\n") for ramp in RAMPS),
+    ):
         plan = parse_plan(text)
         assert parse_plan(msgspec.json.encode(plan, enc_hook=encode_hook).decode()) == plan
 
