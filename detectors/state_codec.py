@@ -9,7 +9,7 @@ import numpy as np
 
 T = TypeVar("T")
 
-_KINDS = frozenset({"<f8", "<i8", "<i4", "|b1"})
+_KINDS = frozenset({"<f8", "<i8", "<i4", "<u8", "|b1"})
 
 
 def encode_array(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -9,9 +10,15 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from detectors.batches import check_rows
+from detectors.blocks import Block
+from detectors.summaries.by_unit import ByUnit, UnitMeasure
+from schemas.unit_hash import UNIT_BUCKETS
 
-BUCKETS: Final = 200
-"""K, the number of buckets that units are hashed into; enough for a variance that is right within a tenth."""
+BUCKETS: Final = UNIT_BUCKETS
+"""K, the number of buckets that units are hashed into."""
+
+_NOTHING: Final = ByUnit.empty()
+_NO_VALUES: Final = UnitMeasure.empty()
 
 
 class UnitBatch(msgspec.Struct, frozen=True, eq=False):
@@ -78,3 +85,106 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
         """Some of the blocks."""
         columns = (self.n_b, self.sum_b, self.m2_b, self.n_c, self.sum_c, self.m2_c)
         return UnitBatch(self.rows[chosen], *(column[chosen] for column in columns))
+
+
+def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> UnitBatch:
+    """The batch of the error rate, of the requests that came with a unit.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
+    baseline, canary : versions.
+    """
+
+    def of(version: str) -> tuple[Floats, Floats]:
+        requests = [_by_unit(block, version).requests for block in blocks]
+        return _table([one.by_bucket() for one in requests]), _table([one.by_bucket(above=0) for one in requests])
+
+    (n_b, k_b), (n_c, k_c) = of(baseline), of(canary)
+    return UnitBatch.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+
+
+def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, canary: str) -> UnitBatch:
+    """The batch of the mean of one metric, of the values that came with a unit.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
+    metric : name as in :class:`detectors.summaries.summary.Summary`.
+    baseline, canary : versions.
+    """
+
+    def of(version: str) -> tuple[Floats, Floats, Floats]:
+        found = [_measure(block, version, metric) for block in blocks]
+        m2 = np.array([one.m2 for one in found], dtype=np.float64)
+        return _table([one.pairs.by_bucket() for one in found]), _table([one.sums_by_bucket() for one in found]), m2
+
+    return UnitBatch(_rows(blocks), *of(baseline), *of(canary))
+
+
+def unit_exceedance_batch(
+    blocks: Sequence[Block], metric: str, *, edges_b: Ints, edges_c: Ints, baseline: str, canary: str
+) -> UnitBatch:
+    """The batch of how often a metric is above an edge, of the values that came with a unit. Exact.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
+    metric : name as in :class:`detectors.summaries.summary.Summary`; reported with a histogram.
+    edges_b, edges_c : [m] for each block the bin (:func:`detectors.summaries.log_histogram.bin_of`) above whose upper
+        edge a value counts, for each arm.
+    baseline, canary : versions.
+    """
+
+    def of(version: str, edges: Ints) -> tuple[Floats, Floats]:
+        pairs = [_measure(block, version, metric).pairs for block in blocks]
+        above = [one.by_bucket(above=edge) for one, edge in zip(pairs, edges.tolist(), strict=True)]
+        return _table([one.by_bucket() for one in pairs]), _table(above)
+
+    (n_b, k_b), (n_c, k_c) = of(baseline, edges_b), of(canary, edges_c)
+    return UnitBatch.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+
+
+def unit_label_batch(blocks: Sequence[Block], label: str, value: str, *, baseline: str, canary: str) -> UnitBatch:
+    """The batch of one value of a label against all its other values, where they came with a unit.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
+    label : its bare name.
+    value : that counts.
+    baseline, canary : versions.
+    """
+
+    def of(version: str) -> tuple[Floats, Floats]:
+        found = [_by_unit(block, version).labels.get(label, {}) for block in blocks]
+        zeros: Floats = np.zeros(BUCKETS)
+        totals = [sum((counts.by_bucket() for counts in values.values()), zeros) for values in found]
+        return _table(totals), _table([values[value].by_bucket() if value in values else zeros for values in found])
+
+    (n_b, k_b), (n_c, k_c) = of(baseline), of(canary)
+    return UnitBatch.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+
+
+def with_unit(blocks: Sequence[Block], version: str) -> tuple[int, int]:
+    """How many requests of a version in these blocks came with a unit, and how many there were."""
+    summaries = [block.arms[version] for block in blocks if version in block.arms]
+    carried = sum(one.units.requests.n for one in summaries if one.units is not None)
+    return carried, sum(one.requests.n for one in summaries)
+
+
+def _by_unit(block: Block, version: str) -> ByUnit:
+    summary = block.arms.get(version)
+    return _NOTHING if summary is None or summary.units is None else summary.units
+
+
+def _measure(block: Block, version: str, metric: str) -> UnitMeasure:
+    return _by_unit(block, version).metrics.get(metric, _NO_VALUES)
+
+
+def _rows(blocks: Sequence[Block]) -> Ints:
+    return np.array([block.row for block in blocks], dtype=np.int64)
+
+
+def _table(rows: Sequence[Floats]) -> Floats:
+    return np.array(rows, dtype=np.float64).reshape(len(rows), BUCKETS)

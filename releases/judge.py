@@ -11,6 +11,7 @@ import msgspec
 from detectors import blocks as block_structure
 from detectors.blocks import BlocksState
 from detectors.summaries.summary import Summary
+from detectors.units_seen import UnitsSeen
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
 from releases.gates import Known, gate_of
@@ -22,6 +23,8 @@ from schemas.plan import Metric, Plan
 from schemas.units import PPM
 
 PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
+
+_NO_UNITS = UnitsSeen.none()
 
 
 class JudgeState(msgspec.Struct, frozen=True, eq=False):
@@ -77,7 +80,14 @@ def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
     return msgspec.structs.replace(state, known=known)
 
 
-def observe(plan: Plan, state: JudgeState, beat: Mapping[tuple[str, str], Summary], *, beat_end_ms: int) -> JudgeState:
+def observe(
+    plan: Plan,
+    state: JudgeState,
+    beat: Mapping[tuple[str, str], Summary],
+    *,
+    beat_end_ms: int,
+    units: UnitsSeen = _NO_UNITS,
+) -> JudgeState:
     """Add one beat.
 
     Parameters
@@ -86,6 +96,7 @@ def observe(plan: Plan, state: JudgeState, beat: Mapping[tuple[str, str], Summar
     state : is not changed.
     beat : (version, segment) → what arrived of it in this beat. Versions outside the plan are left out.
     beat_end_ms : end of the beat, Unix ms of log time.
+    units : a sample of the units that the beat saw.
     """
     versions = {plan.baseline, *plan.canaries}
     ours = {key: summary for key, summary in beat.items() if key[0] in versions}

@@ -37,12 +37,64 @@ class LabelCell(msgspec.Struct, array_like=True, gc=False):
     counts: dict[str, int]
 
 
+class UnitPairs(msgspec.Struct, array_like=True, gc=False):
+    """Counts by group and bucket of units (:mod:`schemas.unit_hash`); only pairs that occurred, groups in order.
+
+    ``sizes`` has one byte for each group: how many pairs it has. ``buckets`` has one byte for each pair, ascending
+    within a group. ``counts`` has one little-endian unsigned integer for each pair, all of 1, 2, 4 or 8 bytes; it is
+    empty when every count is 1.
+    """
+
+    sizes: bytes
+    buckets: bytes
+    counts: bytes
+
+
+class UnitMetric(msgspec.Struct, array_like=True, gc=False):
+    """By bucket of units: the values of one metric that came with a unit.
+
+    The groups of ``pairs`` are the metric's bins, or a single one when it has no histogram. ``sums`` holds the
+    little-endian float64 sum of the values in each bucket that occurs, ascending; ``m2`` is the sum of squared
+    deviations of all these values from their mean.
+    """
+
+    pairs: UnitPairs
+    sums: bytes
+    m2: float
+
+
+class UnitSample(msgspec.Struct, array_like=True, gc=False):
+    """Units that are first seen in one cell: of each service the UNITS_SAMPLED_MAX with the smallest hashes in a slice.
+
+    ``hashes`` holds little-endian uint64, ascending; ``buckets`` the splitter's bucket of each as little-endian int32,
+    -1 where the event had none, and is empty when none had; ``epochs`` the routing epochs as little-endian int64: one
+    for each unit, or one that they all have, or empty when none had, -1 where the event had none.
+    """
+
+    hashes: bytes
+    buckets: bytes
+    epochs: bytes
+
+
+class UnitCell(msgspec.Struct, array_like=True, gc=False):
+    """By bucket of units: the requests and values of one cell that came with a unit.
+
+    The groups of ``requests`` are the answered and the failed ones. ``metrics`` and ``labels`` stand in the order of
+    the cell's, None where no value came with a unit; the groups of a label are its values in the order of its counts.
+    """
+
+    requests: UnitPairs
+    metrics: list[UnitMetric | None] = []
+    labels: list[UnitPairs | None] = []
+    sample: UnitSample | None = None
+
+
 class Cell(msgspec.Struct, array_like=True, gc=False):
     """The sum of the events of one service, version, segment and pane within one slice.
 
     ``pane`` is ``ts_ms // PANE_MS``. ``n`` and ``errors`` count requests; feedback contributes metrics named
     ``feedback.*`` only. Metric names are those of a plan: ``latency_ms``, ``values.tokens_out``, ``feedback.rating``.
-    Label names are bare: ``finish_reason``.
+    Label names are bare: ``finish_reason``. ``units`` is there only when events carried a unit.
     """
 
     service: str
@@ -53,6 +105,7 @@ class Cell(msgspec.Struct, array_like=True, gc=False):
     errors: int
     metrics: list[MetricCell] = []
     labels: list[LabelCell] = []
+    units: UnitCell | None = None
 
 
 class Report(msgspec.Struct, tag="report", tag_field="type", omit_defaults=True):

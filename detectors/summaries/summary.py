@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from detectors.summaries.by_unit import ByUnit
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram
 from detectors.summaries.measure import Measure
@@ -22,6 +23,7 @@ class Summary(msgspec.Struct, frozen=True):
     requests : requests and how many of them failed.
     metrics : metric name (``latency_ms``, ``values.tokens_out``, ``feedback.rating``) to its measure.
     labels : label name (``finish_reason``) to the counts of its values.
+    units : what of all this came with a unit, by bucket; None when nothing did.
 
     >>> cell = Cell("chat", "v1", "eu", 7, n=10, errors=1, labels=[LabelCell("finish_reason", {"stop": 10})])
     >>> both = Summary.merge_all([Summary.of_cell(cell), Summary.of_cell(cell)])
@@ -34,6 +36,7 @@ class Summary(msgspec.Struct, frozen=True):
     requests: Rate = Rate.empty()
     metrics: dict[str, Measure] = {}
     labels: dict[str, Counts] = {}
+    units: ByUnit | None = None
 
     @classmethod
     def empty(cls) -> Summary:
@@ -52,11 +55,12 @@ class Summary(msgspec.Struct, frozen=True):
             Rate(cell.n, cell.errors),
             {metric.name: _measure(metric) for metric in cell.metrics if metric.n},
             {label.name: Counts(label.counts) for label in cell.labels if label.counts},
+            ByUnit.of_cell(cell),
         )
 
     def to_cell(self, *, service: str, version: str, segment: str, pane: int) -> Cell:
         """Back to the wire, names in ascending order."""
-        return Cell(
+        cell = Cell(
             service,
             version,
             segment,
@@ -66,6 +70,7 @@ class Summary(msgspec.Struct, frozen=True):
             metrics=[_metric_cell(name, measure) for name, measure in sorted(self.metrics.items())],
             labels=[LabelCell(name, dict(counts.counts)) for name, counts in sorted(self.labels.items())],
         )
+        return cell if self.units is None else msgspec.structs.replace(cell, units=self.units.to_wire(cell))
 
     def merge(self, other: Summary) -> Summary:
         """The summary of the events of both."""
@@ -78,6 +83,7 @@ class Summary(msgspec.Struct, frozen=True):
             return parts[0]
         metrics: dict[str, list[Measure]] = {}
         labels: dict[str, list[Counts]] = {}
+        units = [part.units for part in parts if part.units is not None]
         n = k = 0
         for part in parts:
             n += part.requests.n
@@ -90,6 +96,7 @@ class Summary(msgspec.Struct, frozen=True):
             Rate(n, k),
             {name: Measure.merge_all(metrics[name]) for name in sorted(metrics)},
             {name: Counts.merge_all(labels[name]) for name in sorted(labels)},
+            ByUnit.merge_all(units) if units else None,
         )
 
 

@@ -104,6 +104,7 @@ def close(service: Service, beat: int) -> tuple[Service, tuple[Cell, ...]]:
 def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]]]:
     """Take out every slice that is judged and followed by a later one; returns its cells by pane, for the windows.
 
+    Windows answer questions about requests; what came with a unit serves the evidence alone and is left out of them.
     A slice that comes after its beat was judged is late: it is in the windows, not in the evidence, and counted.
     """
     stored = service.stored
@@ -123,7 +124,7 @@ def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]
         late += _requests(cells) - unfolded.get(name, {}).pop(slice_no, 0)
         sources[name] = msgspec.structs.replace(sources[name], folded=max(sources[name].folded, slice_no))
         for cell in cells:
-            panes[cell.pane] = (*panes.get(cell.pane, ()), cell)
+            panes[cell.pane] = (*panes.get(cell.pane, ()), _without_units(cell))
     stored = msgspec.structs.replace(
         stored, sources=sources, late=late, unfolded={name: slices for name, slices in unfolded.items() if slices}
     )
@@ -132,3 +133,7 @@ def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]
 
 def _requests(cells: tuple[Cell, ...]) -> int:
     return sum(cell.n for cell in cells)
+
+
+def _without_units(cell: Cell) -> Cell:
+    return cell if cell.units is None else msgspec.structs.replace(cell, units=None)

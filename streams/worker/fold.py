@@ -10,6 +10,7 @@ from typing import assert_never
 import msgspec
 
 from detectors.summaries.summary import Summary
+from detectors.units_seen import UnitsSeen
 from releases.judge import JudgeState, begin_step, rule, start_judge
 from releases.judge import observe as observe_beat
 from releases.machine import step
@@ -135,7 +136,8 @@ def _judge(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
         for cell in cells:
             requests[cell.version] = requests.get(cell.version, 0) + cell.n
         if release is not None and judge is not None:
-            judge = observe_beat(release.plan, judge, _arms(cells), beat_end_ms=(beat + 1) * SLICE_MS)
+            units = UnitsSeen.of_cells(cells)
+            judge = observe_beat(release.plan, judge, _arms(cells), beat_end_ms=(beat + 1) * SLICE_MS, units=units)
     service = _with(service, judge=judge)
     if release is None or judge is None:
         return service, ()
