@@ -14,6 +14,7 @@ ORDER = (
     "z test, peeking",
     "mSPRT, pooled",
     "confidence sequence, pooled",
+    "Argo Rollouts 1.9.0, its own code",
     "oracle SPRT",
 )
 
@@ -27,7 +28,8 @@ def decisions_table(found: dict[str, Any]) -> str:
         _overview(healthy, harmful),
         f"Rolled back of healthy releases, {found['runs']} runs of each scenario:",
         _grid(healthy, _false),
-        "Harmful releases: rolled back / promoted, median of canary requests and of seconds since the onset:",
+        "Harmful releases: rolled back / promoted; canary requests until then, and seconds since the onset, "
+        "each as median [90th percentile]:",
         _grid(harmful, _detected),
     ]
     return "\n\n".join(parts)
@@ -35,7 +37,7 @@ def decisions_table(found: dict[str, Any]) -> str:
 
 def _overview(healthy: dict[str, Any], harmful: dict[str, Any]) -> str:
     lines = [
-        "| rule | false rollbacks | harm rolled back | false promotions | requests of harmful canaries, median |",
+        "| rule | false rollbacks | harm rolled back | false promotions | users' requests harmed, median |",
         "|---|---|---|---|---|",
     ]
     for rule in ORDER:
@@ -81,4 +83,5 @@ def _detected(row: dict[str, Any]) -> str:
         text += f" ({row['rolled_back_early']} before the harm)"
     if row["requests_median"] is None:
         return text
-    return f"{text}, {row['requests_median']:,.0f}, {row['after_s_median']:,.0f} s"
+    requests = f"{row['requests_median']:,.0f} [{row['requests_p90']:,.0f}]"
+    return f"{text}; {requests}; {row['after_s_median']:,.0f} s [{row['after_s_p90']:,.0f} s]"

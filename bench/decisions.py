@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import rules
+from bench import argo_rollouts, rules
 from bench.arms import Second
 from detectors.summaries.moments import Moments
 from releases.ramps.ramp import stages_of
@@ -83,15 +83,18 @@ class Lane:
 
 def rules_for(world: World, plan: Plan) -> list[rules.Rule]:
     """All rules with what each of them is allowed to know."""
+    limits = {name: mean for name, (mean, _) in limits_of(world, plan).items()}
     found: list[rules.Rule] = [
         rules.ThreeSigma(),
-        rules.Thresholds({name: mean for name, (mean, _) in limits_of(world, plan).items()}),
+        rules.Thresholds(limits),
         rules.MannWhitney(),
         rules.FixedHorizonZ(),
         rules.PeekingZ(),
         rules.Msprt(),
         rules.PooledSequence(),
     ]
+    if argo_rollouts.PROGRAM.exists():
+        found.append(argo_rollouts.ArgoRollouts(limits))
     return [*found, *oracle_of(world)]
 
 
@@ -193,6 +196,8 @@ def others(world: World, plan: Plan, seed: int) -> list[dict[str, Any]]:
             lane.see(second, requests, harmed)
     for lane in lanes:
         lane.promote(min(world.steps, opens_s[-1]), requests)
+        if isinstance(lane.rule, argo_rollouts.ArgoRollouts):
+            lane.rule.close()
     return [_row(lane.rule.name, lane.ended, lane.at_s, lane.requests, lane.harmed, onset_s) for lane in lanes]
 
 
@@ -260,6 +265,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--only", nargs="*", help="scenarios; the others keep their results")
     asked = parser.parse_args()
+    if not argo_rollouts.build():
+        print("no Go toolchain: Argo Rollouts is left out; fixed thresholds are a model of it", flush=True)
     names = asked.only or sorted(path.stem for path in FOLDER.glob("*.yaml"))
     tasks = [(name, asked.seed + run) for name in names for run in range(asked.runs)]
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.decision_plot import draw
 from bench.decision_table import decisions_table
 
 HERE = Path(__file__).parent
@@ -57,7 +58,7 @@ TABLES = {"ingest": ingest_table, "latency": latency_table, "decisions": decisio
 
 
 def write() -> None:
-    """Replace what stands between the markers of each table that has a result."""
+    """Replace what stands between the markers of each table that has a result, and draw the picture."""
     text = README.read_text(encoding="utf-8")
     for name, table in TABLES.items():
         found = result(name)
@@ -66,6 +67,9 @@ def write() -> None:
             _, end, after = rest.partition(f"<!-- /{name} -->")
             text = f"{before}{begin}{table(found)}\n{end}{after}"
     README.write_text(text, encoding="utf-8")
+    decisions = result("decisions")
+    if decisions is not None:
+        draw(decisions, HERE / "results" / "decisions.svg")
 
 
 if __name__ == "__main__":

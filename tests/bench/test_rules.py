@@ -74,4 +74,4 @@ def test_a_rollback_before_the_harm_is_not_a_detection() -> None:
     assert (found["rolled_back"], found["rolled_back_early"], found["requests_median"]) == (1, 1, 10)
     scenarios = {"late": {"healthy": False, "rules": {"Serinus": found}}}
     table = decisions_table({"runs": 2, "scenarios": scenarios})
-    assert "1 / 0 (1 before the harm), 10, 5 s" in table and "1 of 2" in table
+    assert "1 / 0 (1 before the harm); 10 [10]; 5 s [5 s]" in table and "1 of 2" in table
