@@ -49,7 +49,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class BlocksState(msgspec.Struct, frozen=True):
-    """Open blocks by segment, and the segments in the order in which they appeared: rows 1, 2, ….
+    """Open blocks by segment, the segments in the order in which they appeared (rows 1, 2, …), and the time.
 
     >>> BlocksState().rows
     1
@@ -57,6 +57,8 @@ class BlocksState(msgspec.Struct, frozen=True):
 
     open: dict[str, OpenBlock] = {}
     segments: tuple[str, ...] = ()
+    ended_ms: int = 0
+    """Latest end of a beat, Unix ms of log time."""
 
     @property
     def rows(self) -> int:
@@ -77,7 +79,7 @@ def add(
     ----------
     state : is not changed.
     beat : (version, segment) to what was reported of it in this beat; only versions of the release.
-    beat_end_ms : end of the beat, Unix ms of log time, not before the previous one.
+    beat_end_ms : end of the beat, Unix ms of log time. Time does not go back: an earlier end counts as the latest.
 
     Returns
     -------
@@ -91,6 +93,7 @@ def add(
     """
     segments = list(state.segments)
     blocks = dict(state.open)
+    beat_end_ms = max(beat_end_ms, state.ended_ms)
     for (version, named), summary in sorted(beat.items(), key=lambda item: item[0]):
         segment = _admitted(named, segments)
         block = blocks.get(segment) or OpenBlock(beat_end_ms - SLICE_MS, 0, {})
@@ -102,7 +105,16 @@ def add(
         if block.n >= BLOCK_REQUESTS_MIN or beat_end_ms - block.started_ms >= BLOCK_MS_MAX:
             closed.append(_closed(block, segment, segments.index(segment) + 1, beat_end_ms))
             del blocks[segment]
-    return BlocksState(blocks, tuple(segments)), closed
+    return BlocksState(blocks, tuple(segments), beat_end_ms), closed
+
+
+def due(state: BlocksState, now_ms: int) -> bool:
+    """Whether time alone closes a block: what both arms have in it must not wait for a segment that is silent.
+
+    >>> due(BlocksState({"eu": OpenBlock(0, 1, {})}), BLOCK_MS_MAX), due(BlocksState(), BLOCK_MS_MAX)
+    (True, False)
+    """
+    return any(now_ms - block.started_ms >= BLOCK_MS_MAX for block in state.open.values())
 
 
 def with_part(parts: tuple[Summary, ...], summary: Summary) -> tuple[Summary, ...]:

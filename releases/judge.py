@@ -95,9 +95,10 @@ def observe(
     plan : of the release.
     state : is not changed.
     beat : (version, segment) → what arrived of it in this beat. Versions outside the plan are left out.
-    beat_end_ms : end of the beat, Unix ms of log time.
+    beat_end_ms : end of the beat, Unix ms of log time. Time does not go back: an earlier end counts as the latest.
     units : a sample of the units that the beat saw.
     """
+    beat_end_ms = max(beat_end_ms, state.blocks.ended_ms)
     versions = {plan.baseline, *plan.canaries}
     ours = {key: summary for key, summary in beat.items() if key[0] in versions}
     open_blocks, closed = block_structure.add(state.blocks, ours, beat_end_ms)

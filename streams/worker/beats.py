@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.report import Cell
+from schemas.report import SLICE_MS, Cell
 from streams.worker.state import OpenSlice, Service, Source, Stored
 
 GRACE_MS = 5_000
@@ -77,6 +77,15 @@ def closable(stored: Stored) -> list[int]:
             break
         ready.append(beat)
     return ready
+
+
+def passed_ms(stored: Stored) -> int:
+    """Log time up to which nothing more is waited for: what every moving partition has passed.
+
+    A partition that has not moved for the grace does not hold time up, as it does not hold up a beat.
+    """
+    moving = [s.newest_slice for s in stored.sources.values() if stored.now_ms - s.moved_ms < GRACE_MS]
+    return SLICE_MS * min(moving, default=0)
 
 
 def close(service: Service, beat: int) -> tuple[Service, tuple[Cell, ...]]:

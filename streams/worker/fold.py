@@ -9,6 +9,7 @@ from typing import assert_never
 
 import msgspec
 
+from detectors.blocks import due
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases.judge import JudgeState, begin_step, rule, start_judge
@@ -138,11 +139,14 @@ def _judge(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
         if release is not None and judge is not None:
             units = UnitsSeen.of_cells(cells)
             judge = observe_beat(release.plan, judge, _arms(cells), beat_end_ms=(beat + 1) * SLICE_MS, units=units)
-    service = _with(service, judge=judge)
     if release is None or judge is None:
         return service, ()
     if not ready and service.stored.now_ms - release.judged_ms < JUDGE_EVERY_MS:
         return service, ()
+    passed_ms = beats.passed_ms(service.stored)
+    if due(judge.blocks, passed_ms):
+        judge = observe_beat(release.plan, judge, {}, beat_end_ms=passed_ms)
+    service = _with(service, judge=judge)
     return _step(service, _judged(service.stored, release, judge, requests, item.offset))
 
 
