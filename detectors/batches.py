@@ -10,6 +10,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from detectors.blocks import Block
+from detectors.rows import check_rows
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
@@ -23,13 +24,14 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    rows : int64 [m], distinct, each >= 1: rows of segments.
+    rows : int64 [m], distinct, each >= 1: rows of segments (:mod:`detectors.rows`).
     n_b, k_b : [m] trials of the baseline and how many of them are bad, as floats.
     n_c, k_c : [m] the same of the canary. An arm that is missing has n = 0.
+    stride : rows of a group when there are several groups, then ``rows`` ascends; None when there is one.
 
     Raises
     ------
-    ValueError : when a row repeats or is below 1, or counts are not finite with 0 <= k <= n.
+    ValueError : when a row repeats or is a total's, or counts are not finite with 0 <= k <= n.
 
     >>> batch = RateBatch.of([(1, Rate(95, 1), Rate(5, 0)), (2, Rate(19, 0), Rate(1, 1))])
     >>> batch.n_c.tolist(), batch.k_c.tolist()
@@ -41,9 +43,10 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
     k_b: Floats
     n_c: Floats
     k_c: Floats
+    stride: int | None = None
 
     def __post_init__(self) -> None:
-        check_rows(self.rows)
+        check_rows(self.rows, self.stride)
         for n, k in ((self.n_b, self.k_b), (self.n_c, self.k_c)):
             if not (n.shape == k.shape == self.rows.shape and bool(((k >= 0) & (k <= n) & (n < np.inf)).all())):
                 raise ValueError("RateBatch: counts must be finite with 0 <= k <= n, one for each row")
@@ -65,13 +68,14 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    rows : int64 [m], distinct, each >= 1: rows of segments.
+    rows : int64 [m], distinct, each >= 1: rows of segments (:mod:`detectors.rows`).
     n_b, mean_b, m2_b : [m] count, mean and sum of squared deviations of the baseline.
     n_c, mean_c, m2_c : [m] the same of the canary. An arm that is missing has n = 0.
+    stride : as for :class:`RateBatch`.
 
     Raises
     ------
-    ValueError : when a row repeats or is below 1, or a number is not finite, or n or m2 negative.
+    ValueError : when a row repeats or is a total's, or a number is not finite, or n or m2 negative.
 
     >>> batch = MeanBatch.of([(1, Moments(2, 1.0, 2.0), Moments(1, 3.0, 0.0))])
     >>> batch.mean_c.tolist(), batch.paired.tolist()
@@ -85,9 +89,10 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
     n_c: Floats
     mean_c: Floats
     m2_c: Floats
+    stride: int | None = None
 
     def __post_init__(self) -> None:
-        check_rows(self.rows)
+        check_rows(self.rows, self.stride)
         columns = (self.n_b, self.mean_b, self.m2_b, self.n_c, self.mean_c, self.m2_c)
         if any(column.shape != self.rows.shape for column in columns):
             raise ValueError("MeanBatch: every column has one entry for each row")
@@ -110,7 +115,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         mean_c = batch.k_c / np.maximum(batch.n_c, 1.0)
         m2_b = mean_b * (batch.n_b - batch.k_b)
         m2_c = mean_c * (batch.n_c - batch.k_c)
-        return cls(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c)
+        return cls(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c, batch.stride)
 
     @property
     def paired(self) -> Flags:
@@ -127,6 +132,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
             n_c=self.n_c[chosen],
             mean_c=self.mean_c[chosen],
             m2_c=self.m2_c[chosen],
+            stride=self.stride,
         )
 
 
@@ -169,11 +175,3 @@ def mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, canary: s
 
 def _rows(rows: list[int]) -> Ints:
     return np.array(rows, dtype=np.int64)
-
-
-def check_rows(rows: Ints) -> None:
-    """Refuse rows that repeat or are no segment's."""
-    # A batch has a handful of rows, and there are several batches a beat: lists are five times as fast as numpy here.
-    named = rows.tolist() if rows.ndim == 1 else [0]
-    if named and (min(named) < 1 or len(set(named)) != len(named)):
-        raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {rows.tolist()}")

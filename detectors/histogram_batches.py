@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Ints
-from detectors.batches import check_rows
 from detectors.blocks import Block
+from detectors.rows import check_rows
 from detectors.summaries.log_histogram import LogHistogram
 
 

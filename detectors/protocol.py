@@ -5,7 +5,8 @@ the same inputs give the same outputs. A state is a frozen struct that may hold 
 goes through :mod:`detectors.state_codec` without loss.
 
 Gates decide. Their arrays have one row for the total (row 0) and one for each segment, in the order in which
-segments appeared (:class:`detectors.blocks.BlocksState`); rows are appended, never moved. Observers alert.
+segments appeared (:class:`detectors.blocks.BlocksState`); rows are appended, never moved. Several releases in one
+state have a group of rows each (:mod:`detectors.rows`). Observers alert.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
-from detectors.batches import check_rows
 from detectors.blocks import Block
+from detectors.rows import check_rows
 from detectors.summaries.by_unit import ByUnit, UnitMeasure
 from schemas.unit_hash import UNIT_BUCKETS
 

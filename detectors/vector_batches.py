@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
-from detectors.batches import check_rows
+from detectors.rows import check_rows
 from detectors.summaries.scatter import Scatter
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch
+from detectors.rows import placed
 from detectors.sequential.differences import Differences, Worse, differences, scales
-from detectors.sequential.mean_evalue import spread
+from detectors.sequential.mean_evalue import learn_means, spread
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
-from detectors.sequential.past import Past, grown, learn, start_past
+from detectors.sequential.past import Past, grown, start_past
 
 
 class MeanBoundState(msgspec.Struct, frozen=True, eq=False):
@@ -92,19 +93,16 @@ class MeanBound(msgspec.Struct, frozen=True):
         height = int(batch.rows.max()) + 1
         mean, sd = spread(state.past, height)
         ready = batch.paired & ~np.isnan(sd[batch.rows]) & (batch.n_b + batch.n_c > 2)
-        past = learn(state.past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b)
+        past = learn_means(state.past, batch)
         r = grown(state.r, height, np.nan)
         overall, recent = (grown(sums, height, 0.0) for sums in (state.overall, state.recent))
         if ready.any():
             pairs = batch.take(ready)
             rows = pairs.rows
             compared = differences(pairs, scales(self.worse, np.array(self.margins), mean[rows]))
-            r = self._tuned(r, np.concatenate([np.zeros(1, dtype=np.int64), rows]), mean, sd)
-            gain = self._signed(compared)
-            gains = np.zeros_like(overall)
-            gains[rows] = gain
-            gains[0] = gain.sum(axis=0)
-            overall, recent = overall + gains, recent + gains
+            place = placed(rows, batch.stride)
+            r = self._tuned(r, place.where, mean, sd)
+            overall, recent = place.added(self._signed(compared), overall, recent)
         return MeanBoundState(past, r, overall, recent)
 
     def excluded(self, state: MeanBoundState, *, recent: bool = False) -> Floats:

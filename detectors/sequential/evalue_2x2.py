@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch, RateBatch
-from detectors.sequential.onset import Mixture, advance, grow, log_combined, log_evidence, start_mixture
+from detectors.sequential.onset import Mixture, advance, log_combined, log_evidence, start_mixture, with_rows
 from detectors.sequential.past import Past, learn, rate_of, start_past
 from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
 
@@ -80,12 +80,13 @@ class Evalue2x2(msgspec.Struct, frozen=True):
             return state
         pair = batch.paired
         rows = batch.rows[pair]
-        mixture = grow(state.mixture, int(batch.rows.max()) + 1)
+        mixture = with_rows(state.mixture, batch.rows, batch.stride)
         if rows.size:
             theta_b, theta_c = self._alternatives(rate_of(state.past, rows, self.prior_rate))
             counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
             tables = Tables(*(count[pair][:, None] for count in counts))
-            mixture = advance(mixture, rows, log_ratio(tables, theta_b, theta_c, np.array(self.tolerance)))
+            log_e = log_ratio(tables, theta_b, theta_c, np.array(self.tolerance))
+            mixture = advance(mixture, rows, log_e, batch.stride)
         return Evalue2x2State(learn_rates(state.past, batch), mixture)
 
     def harm(self, state: Evalue2x2State) -> Floats:
@@ -105,4 +106,4 @@ class Evalue2x2(msgspec.Struct, frozen=True):
 def learn_rates(past: Past, batch: RateBatch) -> Past:
     """The past with the baseline's arm of a batch in it."""
     means = MeanBatch.of_rates(batch)
-    return learn(past, batch.rows, n=batch.n_b, mean=means.mean_b, m2=means.m2_b)
+    return learn(past, batch.rows, n=batch.n_b, mean=means.mean_b, m2=means.m2_b, stride=batch.stride)

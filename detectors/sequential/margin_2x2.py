@@ -9,6 +9,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import RateBatch
+from detectors.rows import placed
 from detectors.sequential.evalue_2x2 import learn_rates
 from detectors.sequential.past import Past, grown, rate_of, start_past
 from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
@@ -88,10 +89,7 @@ class Margin2x2(msgspec.Struct, frozen=True):
             counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
             tables = Tables(*(count[pair][:, None, None] for count in counts))
             gain = log_ratio(tables, theta_b, theta_c, margins)
-            gains = np.zeros_like(overall)
-            gains[rows] = gain
-            gains[0] = gain.sum(axis=0)
-            overall, recent = overall + gains, recent + gains
+            overall, recent = placed(rows, batch.stride).added(gain, overall, recent)
         return Margin2x2State(learn_rates(state.past, batch), overall, recent)
 
     def excluded(self, state: Margin2x2State, *, recent: bool = False) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
 from detectors.sequential.differences import Worse, differences, scales
-from detectors.sequential.onset import Mixture, advance, grow, log_combined, log_evidence, start_mixture
+from detectors.sequential.onset import Mixture, advance, log_combined, log_evidence, start_mixture, with_rows
 from detectors.sequential.past import Past, grown, learn, start_past
 
 EFFECTS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -85,7 +85,7 @@ class MeanEvalue(msgspec.Struct, frozen=True):
         height = int(batch.rows.max()) + 1
         mean, sd = spread(state.past, height)
         ready = batch.paired & ~np.isnan(sd[batch.rows])
-        mixture = grow(state.mixture, height)
+        mixture = with_rows(state.mixture, batch.rows, batch.stride)
         if ready.any():
             pairs = batch.take(ready)
             m, sigma = mean[pairs.rows], sd[pairs.rows]
@@ -93,9 +93,8 @@ class MeanEvalue(msgspec.Struct, frozen=True):
             s = compared.s if self.worse == "higher" else -compared.s
             bets = self._bets(np.abs(m), sigma)
             spent = np.minimum(bets * np.sqrt(compared.v_hc), _SPENT_MAX)
-            mixture = advance(mixture, pairs.rows, bets * s - 0.5 * spent**2)
-        past = learn(state.past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b)
-        return MeanEvalueState(past, mixture)
+            mixture = advance(mixture, pairs.rows, bets * s - 0.5 * spent**2, batch.stride)
+        return MeanEvalueState(learn_means(state.past, batch), mixture)
 
     def harm(self, state: MeanEvalueState) -> Floats:
         """[R] log e-value of each row."""
@@ -111,6 +110,11 @@ class MeanEvalue(msgspec.Struct, frozen=True):
         tempered = effects / np.minimum(4.0, (1.0 + effects) ** 2)
         bets: Floats = (mean / sd / sd)[:, None] * tempered
         return bets
+
+
+def learn_means(past: Past, batch: MeanBatch) -> Past:
+    """The past with the baseline's arm of a batch in it."""
+    return learn(past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b, stride=batch.stride)
 
 
 def spread(past: Past, rows: int) -> tuple[Floats, Floats]:

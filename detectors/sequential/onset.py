@@ -9,7 +9,15 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+from detectors.rows import placed
 from detectors.sequential.past import grown
+from detectors.sequential.row_weights import (
+    shared_out,
+    shared_out_by_group,
+    start_weights,
+    weighted,
+    weighted_by_group,
+)
 
 SLOT_MOMENTS: Final = 10
 """A new start slot opens with every tenth moment at which a row gets evidence."""
@@ -34,7 +42,7 @@ class Mixture(msgspec.Struct, frozen=True, eq=False):
     log_a : [R, J] sum over the opened slots of weight × product since the slot; -inf before the first.
     moments : int64 [R] moments at which the row got evidence.
     rest : [R] weight of the slots that have not opened yet.
-    log_weight : [R] the row's weight in the gate's e-value: see :func:`grow`.
+    log_weight : [R] the row's weight in the gate's e-value (:mod:`detectors.sequential.row_weights`).
     """
 
     log_c: Floats
@@ -55,41 +63,53 @@ def start_mixture(points: int) -> Mixture:
         np.full((1, points), -np.inf),
         np.zeros(1, dtype=np.int64),
         np.ones(1),
-        np.array([log(0.5)]),
+        start_weights(),
     )
 
 
 def grow(mixture: Mixture, rows: int, log_weight: Floats | None = None) -> Mixture:
-    """With rows for new segments, each at e-value 1.
-
-    Half of the weight is the total's, half the segments'. A segment that appears later gets its capital from the
-    others: when S segments become S + m, old weights shrink by S / (S + m) and each new one is the segments' joint
-    capital over S + m. The gate's e-value does not move, so it stays an e-process; plain averaging over the
-    segments seen so far would lift a low average towards 1 whenever one appears.
+    """With rows for new segments of the one group, each at e-value 1 and with a weight that leaves the gate's alone.
 
     Parameters
     ----------
     rows : how many there shall be at least.
     log_weight : as for :func:`log_evidence`, of the rows that there are.
     """
-    old = mixture.moments.size
-    if rows <= old:
+    if rows <= mixture.moments.size:
         return mixture
-    weights = grown(mixture.log_weight, rows, log(0.5 / (rows - 1)))
-    if old > 1:
-        capital = float(np.logaddexp.reduce(mixture.log_weight[1:] + log_evidence(mixture, log_weight)[1:]))
-        weights[1:old] += log((old - 1) / (rows - 1))
-        weights[old:] = capital - log(rows - 1)
+    return _with_weights(mixture, shared_out(mixture.log_weight, log_evidence(mixture, log_weight), rows))
+
+
+def with_rows(mixture: Mixture, rows: Ints, stride: int | None = None) -> Mixture:
+    """With rows for the segments of a batch, and for those below them in their groups.
+
+    Parameters
+    ----------
+    rows, stride : of the segments, as :func:`detectors.rows.placed` takes them; at least one.
+    """
+    if stride is None:
+        return grow(mixture, int(rows.max()) + 1)
+    newest = rows[np.diff(rows // stride, append=-1) != 0]
+    known = newest < mixture.moments.size
+    if known.all() and np.isfinite(mixture.log_weight[newest]).all():
+        return mixture
+    weights = shared_out_by_group(mixture.log_weight, log_evidence(mixture), newest, stride)
+    return _with_weights(mixture, weights)
+
+
+def _with_weights(mixture: Mixture, log_weight: Floats) -> Mixture:
+    """With as many rows as weights, new ones at e-value 1."""
+    rows = log_weight.size
     return Mixture(
         grown(mixture.log_c, rows, 0.0),
         grown(mixture.log_a, rows, -np.inf),
-        np.concatenate([mixture.moments, np.zeros(rows - old, dtype=np.int64)]),
+        np.concatenate([mixture.moments, np.zeros(rows - mixture.moments.size, dtype=np.int64)]),
         grown(mixture.rest, rows, 1.0),
-        weights,
+        log_weight,
     )
 
 
-def advance(mixture: Mixture, rows: Ints, log_e: Floats) -> Mixture:
+def advance(mixture: Mixture, rows: Ints, log_e: Floats, stride: int | None = None) -> Mixture:
     """After one block in each of some segments.
 
     C ← e C and A ← e (A + w) with the weight w of the slot that opens now, if one does. Slot k = 1, 2, … weighs
@@ -97,14 +117,14 @@ def advance(mixture: Mixture, rows: Ints, log_e: Floats) -> Mixture:
 
     Parameters
     ----------
-    rows : [m] distinct segments' rows that got evidence.
-    log_e : [m, J] log e-values of their blocks. Row 0 gets the product over them.
+    rows, stride : [m] segments that got evidence, as :func:`detectors.rows.placed` takes them.
+    log_e : [m, J] log e-values of their blocks. A total gets the product over its segments.
     """
     if rows.size == 0:
         return mixture
-    grown_up = grow(mixture, int(rows.max()) + 1)
-    where = np.concatenate([np.zeros(1, dtype=np.int64), rows])
-    gain = np.concatenate([log_e.sum(axis=0, keepdims=True), log_e])
+    grown_up = with_rows(mixture, rows, stride)
+    place = placed(rows, stride)
+    where, gain = place.where, place.with_sums(log_e)
     moments, rest = grown_up.moments.copy(), grown_up.rest.copy()
     log_c, log_a = grown_up.log_c.copy(), grown_up.log_a.copy()
 
@@ -153,6 +173,9 @@ def log_combined(mixture: Mixture, log_weight: Floats | None = None) -> float:
     ----------
     log_weight : as for :func:`log_evidence`.
     """
-    if mixture.moments.size == 1:
-        return 0.0
-    return float(np.logaddexp.reduce(mixture.log_weight + log_evidence(mixture, log_weight)))
+    return weighted(mixture.log_weight, log_evidence(mixture, log_weight))
+
+
+def log_by_group(mixture: Mixture, stride: int) -> Floats:
+    """[R / stride] the same of each group of rows."""
+    return weighted_by_group(mixture.log_weight, log_evidence(mixture), stride)

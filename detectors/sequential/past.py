@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+from detectors.rows import placed
 
 MEMORY_REQUESTS: Final = 3_000.0
 """Weight of a request falls by 1/e while this many later requests of its row arrive."""
@@ -27,7 +28,7 @@ def grown(array: Floats, rows: int, fill: float) -> Floats:
 class Past(msgspec.Struct, frozen=True, eq=False):
     """Count, mean and m2 of the baseline's past in each row, with exponential forgetting.
 
-    Row 0 pools all segments. For zeros and ones the mean is the rate.
+    A total pools its segments. For zeros and ones the mean is the rate.
 
     >>> past = start_past()
     >>> past = learn(past, np.array([1]), n=np.array([10.0]), mean=np.array([2.0]), m2=np.array([5.0]))
@@ -45,26 +46,24 @@ def start_past() -> Past:
     return Past(np.zeros(1), np.zeros(1), np.zeros(1))
 
 
-def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats) -> Past:
+def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats, stride: int | None = None) -> Past:
     """The past with one more block of the baseline in each of some rows.
 
     Old values lose weight first: (n, m2) ← (n, m2) exp(-n_new / MEMORY_REQUESTS), then Chan's merge.
 
     Parameters
     ----------
-    rows : [m] distinct, >= 1.
+    rows, stride : [m] of segments, as :func:`detectors.rows.placed` takes them.
     n, mean, m2 : [m] the baseline's moments in the new blocks; n may be 0.
     """
     if rows.size == 0:
         return past
     height = int(rows.max()) + 1
-    total = float(n.sum())
-    pooled = float((n * mean).sum()) / total if total > 0 else 0.0
-    spread = float((m2 + n * (mean - pooled) ** 2).sum())
-    where = np.concatenate([np.zeros(1, dtype=np.int64), rows])
-    added_n = np.concatenate([[total], n])
-    added_mean = np.concatenate([[pooled], mean])
-    added_m2 = np.concatenate([[spread], m2])
+    place = placed(rows, stride)
+    where, total = place.where, place.summed(n)
+    pooled = place.summed(n * mean) / np.maximum(total, 1.0)
+    spread = place.summed(m2 + n * (mean - pooled[place.group]) ** 2)
+    added_n, added_mean, added_m2 = (np.concatenate(both) for both in ((total, n), (pooled, mean), (spread, m2)))
 
     counts, means, squares = (grown(a, height, 0.0).copy() for a in (past.n, past.mean, past.m2))
     kept = np.exp(-added_n / MEMORY_REQUESTS)

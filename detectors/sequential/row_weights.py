@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, Ints
 from detectors.sequential.past import grown
 
 
@@ -17,6 +17,10 @@ def start_weights() -> Floats:
 
 def shared_out(log_weight: Floats, log_e: Floats, rows: int) -> Floats:
     """Weights with new segments, each with its part of the segments' joint capital, so the gate's e-value stays.
+
+    Half of the weight is the total's, half the segments'. When S segments become S + m, old weights shrink by
+    S / (S + m) and each new one is the segments' joint capital over S + m. The gate's e-value does not move, so it
+    stays an e-process; a plain average over the segments so far would lift a low one towards 1 whenever one appears.
 
     Parameters
     ----------
@@ -37,6 +41,36 @@ def shared_out(log_weight: Floats, log_e: Floats, rows: int) -> Floats:
     return weights
 
 
+def shared_out_by_group(log_weight: Floats, log_e: Floats, newest: Ints, stride: int) -> Floats:
+    """The same where several groups of rows have new segments; a segment that has not appeared weighs nothing.
+
+    Parameters
+    ----------
+    log_weight, log_e : [R] of all groups, R a multiple of the stride; rows may be missing at the end.
+    newest : the highest row of each group that has something new, ascending.
+    stride : rows of a group (:mod:`detectors.rows`).
+
+    >>> start = shared_out_by_group(start_weights(), np.zeros(1), np.array([1, 5]), 3)
+    >>> np.exp(start).tolist()
+    [0.5, 0.5, 0.0, 0.5, 0.25, 0.25]
+    """
+    weights = grown(log_weight, (int(newest[-1]) // stride + 1) * stride, -inf)
+    log_e = grown(log_e, weights.size, 0.0)
+    weights[log_weight.size + -log_weight.size % stride :: stride] = log(0.5)
+    there = np.isfinite(weights).reshape(-1, stride).sum(axis=1)
+    groups, rows = newest // stride, newest % stride + 1
+    for group, size in zip(groups[rows > there[groups]].tolist(), rows[rows > there[groups]].tolist(), strict=True):
+        old = slice(group * stride, group * stride + int(there[group]))
+        weights[old.start : old.start + size] = shared_out(weights[old], log_e[old], size)
+    return weights
+
+
 def weighted(log_weight: Floats, log_e: Floats) -> float:
     """Log of the gate's e-value; with one segment it is the segment's, without any it is 0."""
     return 0.0 if log_weight.size == 1 else float(np.logaddexp.reduce(log_weight + log_e))
+
+
+def weighted_by_group(log_weight: Floats, log_e: Floats, stride: int) -> Floats:
+    """[R / stride] the same of each group."""
+    combined = np.logaddexp.reduce((log_weight + log_e).reshape(-1, stride), axis=1)
+    return np.where(np.isfinite(log_weight.reshape(-1, stride)[:, 1]), combined, 0.0)

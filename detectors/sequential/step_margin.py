@@ -10,6 +10,7 @@ import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.batches import SHARE_MIN
+from detectors.rows import placed
 from detectors.sequential.past import Past, grown, learn, rate_of, start_past
 from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
 
@@ -101,10 +102,7 @@ def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> S
         theta_c = np.minimum(odds_times(far, np.array(RATIOS))[:, None, :], theta_b + gaps)
         counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
         gain = log_ratio(Tables(*(count[paired][:, None, None] for count in counts)), theta_b, theta_c, gaps)
-        gains = np.zeros_like(overall)
-        gains[rows] = gain
-        gains[0] = gain.sum(axis=0)
-        overall, recent = overall + gains, recent + gains
+        overall, recent = placed(rows).added(gain, overall, recent)
     near, beyond = (
         learn(past, seen.rows, n=seen.n_b, mean=k / np.maximum(seen.n_b, 1.0), m2=np.zeros_like(k))
         for past, k in ((state.near, seen.k_b), (state.far, seen.far_b))

@@ -63,7 +63,8 @@ def rates(rng: np.random.Generator, number: int = 0) -> RateBatch:
     rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
     n_b, n_c = rng.integers(0, 40, rows.size), rng.integers(0, 10, rows.size)
     k_b, k_c = rng.binomial(n_b, 0.02), rng.binomial(n_c, 0.05)
-    return RateBatch(rows, *(counts.astype(np.float64) for counts in (n_b, k_b, n_c, k_c)))
+    counts = [x.astype(np.float64) for x in (n_b, k_b, n_c, k_c)]
+    return RateBatch(rows, counts[0], counts[1], counts[2], counts[3])
 
 
 def means(rng: np.random.Generator, number: int = 0) -> MeanBatch:
@@ -462,7 +463,8 @@ def test_the_order_of_rows_does_not_matter(case: Case) -> None:
     data = inputs(case, 60)
 
     def reversed_rows(batch: Any) -> Any:
-        return type(batch)(*(getattr(batch, name)[::-1].copy() for name in batch.__struct_fields__))
+        columns = {name: getattr(batch, name) for name in batch.__struct_fields__}
+        return type(batch)(**{name: x[::-1].copy() for name, x in columns.items() if x is not None})
 
     straight, turned = run(case, data), run(case, [reversed_rows(batch) for batch in data])
     said = [np.array(case.says(state), dtype=np.float64) for state in (straight, turned)]
@@ -487,8 +489,9 @@ def test_rows_do_not_influence_each_other(case: Case) -> None:
 
     def only(batch: Any, row: int) -> Any:
         chosen = batch.rows == row
-        columns = [getattr(batch, name)[chosen] for name in batch.__struct_fields__]
-        return type(batch)(np.ones(int(chosen.sum()), dtype=np.int64), *columns[1:])
+        columns = [getattr(batch, name) for name in batch.__struct_fields__]
+        picked = [x[chosen] for x in columns[1:] if x is not None]
+        return type(batch)(np.ones(int(chosen.sum()), dtype=np.int64), *picked)
 
     together = np.reshape(np.array(case.says(run(case, data)), dtype=np.float64), (ROWS, -1))
     for row in range(1, ROWS):
