@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from schemas.report import Report
-from streams.ingest.columns import ColumnBuilder
 from streams.ingest.dead_letters import Refused
+from streams.ingest.decoder import RecordDecoder
 from streams.ingest.records import Records
 from streams.ingest.slices import Slices
 
@@ -17,7 +17,7 @@ class Aggregator:
     def __init__(self, topic_id: str, *, input_partitions: int = 1) -> None:
         self._topic_id = topic_id
         self._input_partitions = input_partitions
-        self._builder = ColumnBuilder()
+        self._decoder = RecordDecoder()
         self._slices = Slices()
 
     def add(self, records: Records) -> tuple[list[list[Report]], list[Refused]]:
@@ -28,7 +28,7 @@ class Aggregator:
         For each slice that the batch closed, its final reports, one per partition of ``canary.inputs`` in order; and
         the refused records by row.
         """
-        columns, refused = self._builder.build(records)
+        columns, refused = self._decoder.build(records)
         closed = self._slices.add(records, columns)
         return [one.slice.reports(self._topic_id, self._input_partitions) for one in closed], refused
 

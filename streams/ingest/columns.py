@@ -1,4 +1,4 @@
-"""Records become columns: the only file that knows the format of a record.
+"""Columns of events, and the decoder that judges JSON records: the only one that says what is refused.
 
 Names turn into small codes, numbers into arrays. Grouping works on the columns alone, so another record format
 needs another way into :class:`Columns` and nothing else.
@@ -6,7 +6,7 @@ needs another way into :class:`Columns` and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
@@ -28,6 +28,7 @@ from streams.ingest.dead_letters import MAGNITUDE_MAX, Refused, refuse
 from streams.ingest.records import Records
 
 LATENCY: Final = "latency_ms"
+VALUES: Final = "values."
 FEEDBACK: Final = "feedback."
 _NAMES_KEPT_MAX: Final = 16_384
 _FAR_MS: Final = 1 << 61
@@ -47,8 +48,8 @@ class Columns:
     pane : ``ts_ms // PANE_MS``.
     request, error : whether the event counts into ``n``, and into ``errors``.
     metric_event, metric, value : one entry per number: index of its event, code of its name, the number. Entries of
-        one event keep their order, latency first.
-    label_event, label : one entry per label: index of its event, code of (name, value).
+        one name are in the order of their events; of entries of one event the order says nothing.
+    label_event, label : one entry per label: index of its event, code of (name, value); in such an order too.
     """
 
     row: Ints
@@ -66,7 +67,7 @@ class Columns:
     label_names: list[tuple[str, str]]
 
 
-class _Codes(dict[Name, int], Generic[Name]):
+class Codes(dict[Name, int], Generic[Name]):
     """A code per distinct name, given when the name is first asked for."""
 
     def __missing__(self, name: Name) -> int:
@@ -77,6 +78,26 @@ class _Codes(dict[Name, int], Generic[Name]):
         return np.fromiter(map(self.__getitem__, names), np.int64, len(names))
 
 
+def split_signatures(known: Iterable[Signature]) -> tuple[list[tuple[str, str, str]], Ints, Flags, Flags]:
+    """The distinct series among signatures; and of each signature its series, and whether it is a request, an error."""
+    series_names: Codes[tuple[str, str, str]] = Codes()
+    known = list(known)
+    series_of = series_names.of([name[:3] for name in known])
+    request_of = np.array([name[3] == "request" for name in known], dtype=bool)
+    error_of = np.array([name[4] for name in known], dtype=bool)
+    return list(series_names), series_of, request_of, error_of
+
+
+def metric_names(metrics: Iterable[str]) -> list[str]:
+    """What the metric codes of a batch mean: two for each metric, of requests and of feedback; latency comes first."""
+    return [LATENCY, FEEDBACK + LATENCY, *(prefix + name for name in metrics for prefix in (VALUES, FEEDBACK))]
+
+
+def label_names(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the label codes of a batch mean: two for each label and value, of requests and of feedback."""
+    return [(prefix + name, value) for name, value in labels for prefix in ("", FEEDBACK)]
+
+
 _signature = attrgetter("service", "version", "segment", "kind", "error")
 
 
@@ -85,9 +106,9 @@ class ColumnBuilder:
 
     def __init__(self) -> None:
         self._forget = False
-        self._signatures: _Codes[Signature] = _Codes()
-        self._metrics: _Codes[str] = _Codes()
-        self._labels: _Codes[tuple[str, str]] = _Codes()
+        self._signatures: Codes[Signature] = Codes()
+        self._metrics: Codes[str] = Codes()
+        self._labels: Codes[tuple[str, str]] = Codes()
 
     def build(self, records: Records) -> tuple[Columns, list[Refused]]:
         """Decode, check and split into columns.
@@ -121,32 +142,24 @@ class ColumnBuilder:
 
     def _columns(self, events: list[InferenceEvent], rows: Ints) -> Columns:
         signature = self._signatures.of(list(map(_signature, events)))
-        series_names: _Codes[tuple[str, str, str]] = _Codes()
-        known = list(self._signatures)
-        series_of = series_names.of([name[:3] for name in known])
-        request_of = np.array([name[3] == "request" for name in known], dtype=bool)
-        error_of = np.array([name[4] for name in known], dtype=bool)
+        series_names, series_of, request_of, error_of = split_signatures(self._signatures)
         request = request_of[signature]
         metric_event, metric, value = self._numbers(events, request)
         label_event, label = self._categories(events, request)
         return Columns(
             row=rows,
             series=series_of[signature],
-            series_names=list(series_names),
+            series_names=series_names,
             pane=_times(events) // PANE_MS,
             request=request,
             error=error_of[signature] & request,
             metric_event=metric_event,
             metric=metric,
             value=value,
-            metric_names=[
-                LATENCY,
-                FEEDBACK + LATENCY,
-                *(prefix + name for name in self._metrics for prefix in ("values.", FEEDBACK)),
-            ],
+            metric_names=metric_names(self._metrics),
             label_event=label_event,
             label=label,
-            label_names=[(prefix + name, value) for name, value in self._labels for prefix in ("", FEEDBACK)],
+            label_names=label_names(self._labels),
         )
 
     def _numbers(self, events: list[InferenceEvent], request: Flags) -> tuple[Ints, Ints, Floats]:

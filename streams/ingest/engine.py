@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from schemas.dead_letter import encode_dead_letter
 from schemas.inputs import encode_input
-from streams.ingest.columns import ColumnBuilder
 from streams.ingest.commits import Commits
 from streams.ingest.dead_letters import Refused, dead_letter
+from streams.ingest.decoder import RecordDecoder
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.records import Records
 from streams.ingest.settings import IngestSettings
@@ -47,14 +47,14 @@ class Engine:
         self._topic_id = topic_id
         self._outbox = outbox
         self._metrics = metrics
-        self._builder = ColumnBuilder()
+        self._decoder = RecordDecoder()
         self._slices = Slices()
         self._shown: dict[int, _Shown] = {}
         self.commits = Commits()
 
     def take(self, records: Records) -> None:
         """Count a batch, and send what it refused and what it closed."""
-        columns, refused = self._builder.build(records)
+        columns, refused = self._decoder.build(records)
         for one in refused:
             self._send_dead(one, records)
         self._metrics.took(columns.row.size)

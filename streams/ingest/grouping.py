@@ -77,6 +77,24 @@ def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) ->
     _fold_labels(columns, groups.inverse, owners)
 
 
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What puts entries into the order of the log: the event of each entry, and the rank of the name of each group."""
+
+    event: Ints
+    rank: Ints
+
+
+def _ranks(codes: Ints, names: Sequence[str] | Sequence[tuple[str, str]]) -> Ints:
+    """The place of each code's name among the names in use, in their order as text.
+
+    What one event brings is admitted in this order: a format in columns does not know how a record was written.
+    """
+    used = sorted(set(codes.tolist()), key=lambda code: (names[code], code))
+    place = {code: at for at, code in enumerate(used)}
+    return np.fromiter(map(place.__getitem__, codes.tolist()), np.int64, codes.size)
+
+
 def _fold_metrics(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]]) -> None:
     if columns.value.size == 0:
         return
@@ -96,17 +114,19 @@ def _fold_metrics(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSu
     np.maximum.at(high, found.inverse, value)
     moments = list(zip(n.tolist(), (level + shift).tolist(), m2.tolist(), low.tolist(), high.tolist(), strict=True))
     owner_of, name_of = np.divmod(found.keys, metrics)
-    order = np.lexsort((found.first, columns.metric_event[found.first]))
+    first_event = columns.metric_event[found.first]
+    rank = _ranks(name_of, columns.metric_names)
     targets: dict[int, tuple[SliceSums, str, MetricSums]] = {}
-    for at in order.tolist():
+    for at in np.lexsort((rank, first_event)).tolist():
         sums, cell = owners[int(owner_of[at])]
         target = sums.metric_of(cell, columns.metric_names[name_of[at]], moments[at][0])
         target.merge(*moments[at])
         targets[at] = (sums, cell.key[0], target)
-    _fold_bins(found.inverse, value, columns.metric_event, [targets[at] for at in range(len(found))])
+    first = _First(columns.metric_event, rank)
+    _fold_bins(found.inverse, value, first, [targets[at] for at in range(len(found))])
 
 
-def _fold_bins(group: Ints, value: Floats, event: Ints, targets: list[tuple[SliceSums, str, MetricSums]]) -> None:
+def _fold_bins(group: Ints, value: Floats, first: _First, targets: list[tuple[SliceSums, str, MetricSums]]) -> None:
     index = bin_of(value).astype(np.int64)
     lowest = int(index.min())
     span = int(index.max()) - lowest + 1
@@ -119,7 +139,7 @@ def _fold_bins(group: Ints, value: Floats, event: Ints, targets: list[tuple[Slic
         for (sums, service, target), start, end in zip(targets, edges, edges[1:], strict=False):
             sums.add_bins(service, target, zip(bins[start:end], counts[start:end], strict=True))
         return
-    for at in np.lexsort((found.first, event[found.first])).tolist():
+    for at in np.lexsort((first.rank[target_of], first.event[found.first])).tolist():
         sums, service, target = targets[target_of[at]]
         sums.add_bins(service, target, ((bins[at], counts[at]),))
 
@@ -131,7 +151,8 @@ def _fold_labels(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSum
     found = distinct(group[columns.label_event] * labels + columns.label, len(owners) * labels)
     counts = np.bincount(found.inverse).tolist()
     owner_of, name_of = np.divmod(found.keys, labels)
-    for at in np.argsort(found.first).tolist():
+    rank = _ranks(name_of, columns.label_names)
+    for at in np.lexsort((rank, columns.label_event[found.first])).tolist():
         sums, cell = owners[int(owner_of[at])]
         name, value = columns.label_names[name_of[at]]
         sums.add_label(cell, name, value, counts[at])

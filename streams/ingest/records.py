@@ -36,6 +36,11 @@ class Records:
     def __len__(self) -> int:
         return len(self.raw)
 
+    def part(self, rows: Ints) -> Records:
+        """Some of the records, by their rows here; rows are counted anew in it, and it knows no keys."""
+        raw = [self.raw[row] for row in rows.tolist()]
+        return Records(raw, self.source[rows], self.offset[rows], self.log_ms[rows])
+
     @classmethod
     def of(
         cls, raw: Sequence[bytes | None], log_ms: Sequence[int], *, source: int = 0, first_offset: int = 0

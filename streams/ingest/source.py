@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ def records_of(messages: list[Any], *, topic: str, embedded: bool) -> Records:
     CreateTimeError : when a timestamp is not the broker's, except on the embedded broker, which cannot do better.
     """
     count = len(messages)
-    kinds, log_ms = zip(*map(_timestamp, messages), strict=True)
-    if not embedded and set(kinds) != {TIMESTAMP_LOG_APPEND_TIME}:
+    stamps = np.fromiter(chain.from_iterable(map(_timestamp, messages)), np.int64, 2 * count).reshape(count, 2)
+    if not embedded and (stamps[:, 0] != TIMESTAMP_LOG_APPEND_TIME).any():
         raise CreateTimeError(
             f"topic {topic}: message.timestamp.type is CreateTime, must be LogAppendTime; "
             "set it with kafka-configs or `serinus topics create`"
@@ -65,6 +66,6 @@ def records_of(messages: list[Any], *, topic: str, embedded: bool) -> Records:
         raw=list(map(_value, messages)),
         source=np.fromiter(map(_partition, messages), np.int64, count),
         offset=np.fromiter(map(_offset, messages), np.int64, count),
-        log_ms=np.array(log_ms, dtype=np.int64),
+        log_ms=stamps[:, 1],
         key_of=lambda row: messages[row].key(),
     )

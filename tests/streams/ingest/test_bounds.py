@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.event import LABELS_MAX, METRICS_MAX, OTHER, SEGMENTS_MAX, VERSIONS_MAX, InferenceEvent, encode_event
 from schemas.inputs import encode_input
@@ -130,6 +132,21 @@ def tight(*, cell_bytes: int, entry_bytes: int, bins: int) -> Iterator[None]:
         }.items():
             stack.enter_context(patch(f"streams.ingest.bounds.{name}", value))
         yield
+
+
+@given(st.lists(hostile, min_size=1, max_size=60), st.integers(0, 300), st.integers(0, 40))
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_keys_in_a_record_changes_nothing(
+    events: list[InferenceEvent], entry_bytes: int, bins: int
+) -> None:
+    """Which of the names of one event find room depends on the names, not on how the record was written."""
+
+    def turned(maps: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if maps is None else dict(reversed(maps.items()))
+
+    with tight(cell_bytes=12_000, entry_bytes=entry_bytes, bins=bins):
+        again = [replace(one, values=turned(one.values), labels=turned(one.labels)) for one in events]
+        assert exact_part(one_slice(events)) == exact_part(one_slice(again))
 
 
 @given(

@@ -1,0 +1,54 @@
+"""Columns that were decoded in different ways, as one: their events in the order of the log again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detectors.arrays import Ints
+from streams.ingest.columns import Codes, Columns, Name
+
+
+def join(parts: Sequence[Columns]) -> Columns:
+    """One set of columns with the events of all parts by ascending row; events of one row keep their order.
+
+    Parameters
+    ----------
+    parts : at least one.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([one.row for one in parts]), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    starts = np.cumsum([0, *(one.row.size for one in parts)])[:-1].tolist()
+    series_names, series = _recoded([one.series_names for one in parts], [one.series for one in parts])
+    metric_names, metric = _recoded([one.metric_names for one in parts], [one.metric for one in parts])
+    label_names, label = _recoded([one.label_names for one in parts], [one.label for one in parts])
+    metric_event = place[np.concatenate([one.metric_event + at for one, at in zip(parts, starts, strict=True)])]
+    label_event = place[np.concatenate([one.label_event + at for one, at in zip(parts, starts, strict=True)])]
+    numbers = np.argsort(metric_event, kind="stable")
+    labels = np.argsort(label_event, kind="stable")
+    return Columns(
+        row=np.concatenate([one.row for one in parts])[order],
+        series=series[order],
+        series_names=series_names,
+        pane=np.concatenate([one.pane for one in parts])[order],
+        request=np.concatenate([one.request for one in parts])[order],
+        error=np.concatenate([one.error for one in parts])[order],
+        metric_event=metric_event[numbers],
+        metric=metric[numbers],
+        value=np.concatenate([one.value for one in parts])[numbers],
+        metric_names=metric_names,
+        label_event=label_event[labels],
+        label=label[labels],
+        label_names=label_names,
+    )
+
+
+def _recoded(names: Sequence[list[Name]], codes: Sequence[Ints]) -> tuple[list[Name], Ints]:
+    """The distinct names of all parts, and the codes of all entries among them."""
+    known: Codes[Name] = Codes()
+    tables = [known.of(one) for one in names]
+    return list(known), np.concatenate([table[code] for table, code in zip(tables, codes, strict=True)])

@@ -1,0 +1,241 @@
+"""JSON records straight to columns, by a decoder made for the names seen so far.
+
+The general decoder makes a string for each name and a dictionary for each map of each event; those cost as much as the
+parsing. Traffic repeats its names, so a second msgspec type is made of them: a name is a ``Literal``, which decodes
+to the one string that stands for it, and a map is a struct with a field for each key. That type takes a part of what
+the event's type takes, by the same parser and with the same values. Whatever does not fit goes to the general decoder,
+which alone says what is refused and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import nan
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Flags, Floats, Ints
+from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
+from schemas.report import PANE_MS
+from streams.ingest.columns import (
+    FEEDBACK,
+    LATENCY,
+    VALUES,
+    Codes,
+    Columns,
+    Signature,
+    label_names,
+    metric_names,
+    split_signatures,
+)
+from streams.ingest.dead_letters import MAGNITUDE_MAX
+
+NAMES_MAX: Final = 512
+"""Most services, versions, segments, and labels with a value; each on its own."""
+
+FIELDS_MAX: Final = 32
+"""Most metrics, and most labels. A struct holds all of them for each event, so more would cost more than they save."""
+
+_FAR_MS: Final = 1 << 61
+_NOT_IN_FIELDS = frozenset('"\\') | frozenset(map(chr, range(32)))
+_signature: Callable[[Any], Signature] = attrgetter("service", "version", "segment", "kind", "error")
+_Field = tuple[str, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that a schema knows."""
+
+    services: frozenset[str] = frozenset()
+    versions: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def of(cls, columns: Columns, *, least: int) -> Names:
+        """The names that occur at least so often in columns of events, and that a struct may have."""
+        series = [columns.series_names[code] for code in _frequent(columns.series, least)]
+        metrics = {columns.metric_names[code] for code in _frequent(columns.metric, least)}
+        bare = (name.removeprefix(VALUES).removeprefix(FEEDBACK) for name in metrics - {LATENCY, FEEDBACK + LATENCY})
+        labels = (columns.label_names[code] for code in _frequent(columns.label, least))
+        return cls(
+            frozenset(service for service, _, _ in series),
+            frozenset(version for _, version, _ in series),
+            frozenset(segment for _, _, segment in series),
+            frozenset(name for name in bare if _NOT_IN_FIELDS.isdisjoint(name)),
+            frozenset(
+                (name.removeprefix(FEEDBACK), value) for name, value in labels if _NOT_IN_FIELDS.isdisjoint(name)
+            ),
+        )
+
+    def __or__(self, other: Names) -> Names:
+        return Names(
+            self.services | other.services,
+            self.versions | other.versions,
+            self.segments | other.segments,
+            self.metrics | other.metrics,
+            self.labels | other.labels,
+        )
+
+    def fit(self) -> bool:
+        """Whether there are any, and not too many for a schema."""
+        sets = (self.services, self.versions, self.segments, self.labels)
+        keys = (self.metrics, {name for name, _ in self.labels})
+        few = all(len(one) <= NAMES_MAX for one in sets) and all(len(one) <= FIELDS_MAX for one in keys)
+        return few and bool(self.services)
+
+
+class Schema:
+    """Decodes events that hold no other names than these."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._metrics = sorted(names.metrics)
+        self._labels = sorted(names.labels)
+        keys = sorted({name for name, _ in self._labels})
+        values = _struct("Values", [(name, float, nan) for name in self._metrics])
+        labels = _struct("Labels", [(key, _label_type(self._labels, key), msgspec.UNSET) for key in keys])
+        self._no_values, self._no_labels = values(), labels()
+        self._decode = msgspec.json.Decoder(_event_type(names, values, labels)).decode
+        self._signatures: Codes[Signature] = Codes()
+        self._label_codes = [
+            {msgspec.UNSET: -1} | {value: code for code, (name, value) in enumerate(self._labels) if name == key}
+            for key in keys
+        ]
+
+    def columns(self, raw: Sequence[bytes | None], log_ms: Ints) -> tuple[Columns, list[int]]:
+        """Decode what fits.
+
+        Parameters
+        ----------
+        raw, log_ms : the records, one for one.
+
+        Returns
+        -------
+        The columns of the events that fit and are without fault, and the rows of all other records, in no order.
+        """
+        events, odd = self._fitting(raw)
+        rows = np.delete(np.arange(len(raw)), odd) if odd else np.arange(len(raw))
+        columns = self._split(events, rows)
+        good = _good(events, columns, log_ms[rows])
+        if not good.all():
+            odd += rows[~good].tolist()
+            columns = self._split([events[index] for index in np.flatnonzero(good).tolist()], rows[good])
+        return columns, odd
+
+    def _fitting(self, raw: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
+        events: list[Any] = []
+        odd: list[int] = []
+        pending = iter(raw)
+        while True:
+            try:
+                # extend() keeps what it has when an item raises, and the iterator goes on behind that item.
+                events.extend(map(self._decode, pending))  # type: ignore[arg-type]  # None raises like any odd record
+            except Exception:  # the general decoder finds it again and says what it means
+                odd.append(len(events) + len(odd))
+            else:
+                return events, odd
+
+    def _split(self, events: list[Any], rows: Ints) -> Columns:
+        signature = self._signatures.of(list(map(_signature, events)))
+        series_names, series_of, request_of, error_of = split_signatures(self._signatures)
+        request = request_of[signature]
+        metric_event, metric, value = self._numbers(events, request)
+        label_event, label = self._categories(events, request)
+        return Columns(
+            row=rows,
+            series=series_of[signature],
+            series_names=series_names,
+            pane=_times(events) // PANE_MS,
+            request=request,
+            error=error_of[signature] & request,
+            metric_event=metric_event,
+            metric=metric,
+            value=value,
+            metric_names=metric_names(self._metrics),
+            label_event=label_event,
+            label=label,
+            label_names=label_names(self._labels),
+        )
+
+    def _numbers(self, events: list[Any], request: Flags) -> tuple[Ints, Ints, Floats]:
+        nothing = self._no_values
+        maps = [event.values or nothing for event in events]
+        numbers = [np.array([event.latency_ms for event in events], dtype=np.float64)]
+        numbers += [
+            np.fromiter(map(attrgetter(f"f{at}"), maps), np.float64, len(maps)) for at in range(len(self._metrics))
+        ]
+        # No JSON number is NaN, so NaN is what is not there.
+        at_events = [np.flatnonzero(~np.isnan(one)) for one in numbers]
+        metric = np.repeat(2 * np.arange(len(numbers)), [one.size for one in at_events])
+        event = np.concatenate(at_events)
+        return event, metric + ~request[event], np.concatenate([a[b] for a, b in zip(numbers, at_events, strict=True)])
+
+    def _categories(self, events: list[Any], request: Flags) -> tuple[Ints, Ints]:
+        if not self._label_codes:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        nothing = self._no_labels
+        maps = [event.labels or nothing for event in events]
+        found = [
+            np.fromiter(map(codes.__getitem__, map(attrgetter(f"f{at}"), maps)), np.int64, len(maps))
+            for at, codes in enumerate(self._label_codes)
+        ]
+        at_events = [np.flatnonzero(one >= 0) for one in found]
+        event = np.concatenate(at_events)
+        return event, 2 * np.concatenate([a[b] for a, b in zip(found, at_events, strict=True)]) + ~request[event]
+
+
+def _good(events: list[Any], columns: Columns, log_ms: Ints) -> Flags:
+    """Which events are without fault for certain; names are, since they were learned from such events."""
+    ahead = _times(events) - log_ms
+    good = (ahead <= TS_AHEAD_MAX_MS) & (ahead >= -TS_BEHIND_MAX_MS)
+    odd = np.abs(columns.value) > MAGNITUDE_MAX
+    odd |= (columns.metric < 2) & (columns.value < 0)
+    good[columns.metric_event[odd]] = False
+    return good
+
+
+def _times(events: list[Any]) -> Ints:
+    return np.fromiter(map(attrgetter("ts_ms"), events), np.int64, len(events))
+
+
+def _frequent(codes: Ints, least: int) -> Iterable[int]:
+    return np.flatnonzero(np.bincount(codes) >= least).tolist() if codes.size else ()
+
+
+def _struct(name: str, found: Sequence[_Field]) -> type[msgspec.Struct]:
+    """A type with a field for each key; another key does not fit."""
+    numbered = [(f"f{at}", kind, default) for at, (_, kind, default) in enumerate(found)]
+    keys = {f"f{at}": key for at, (key, _, _) in enumerate(found)}
+    return msgspec.defstruct(name, numbered, rename=keys, forbid_unknown_fields=True, gc=False)
+
+
+def _label_type(labels: Sequence[tuple[str, str]], key: str) -> Any:
+    return Literal[tuple(value for name, value in labels if name == key)] | msgspec.UnsetType
+
+
+def _event_type(names: Names, values: type[msgspec.Struct], labels: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """:class:`schemas.event.InferenceEvent`, with narrower types."""
+    return msgspec.defstruct(
+        "LearnedEvent",
+        [
+            ("service", Literal[tuple(sorted(names.services))]),
+            ("version", Literal[tuple(sorted(names.versions))]),
+            ("ts_ms", Annotated[int, msgspec.Meta(ge=-_FAR_MS, le=_FAR_MS)]),
+            ("kind", Literal["request", "feedback"], "request"),
+            ("error", bool, False),
+            ("latency_ms", float | None, nan),
+            ("values", values | None, None),
+            ("labels", labels | None, None),
+            ("segment", Literal[tuple(sorted(names.segments | {""}))], ""),
+            ("unit", str | None, None),
+            ("epoch", int | None, None),
+            ("bucket", int | None, None),
+        ],
+        gc=False,
+    )
