@@ -37,6 +37,7 @@ _Prefix = Annotated[
 ]
 _Url = Annotated[str, Meta(pattern=r"^(https?://[^\s/]+)?$", description="http://host:port without a path, or nothing")]
 _Text = Annotated[str, Meta(min_length=1, max_length=4096, description="1 to 4096 characters")]
+_Path = Annotated[str, Meta(max_length=4096, description="up to 4096 characters")]
 _Flag = Annotated[bool, Meta(description="true or false")]
 
 
@@ -53,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http_host: _Text = "127.0.0.1"
     http_port: _Port = 6066
     http_advertised_url: _Url = ""
+    http_tokens_file: _Path = ""
     ingest_http_port: _Port = 6067
     data_dir: _Text = ".serinus"
     log_format: Literal["auto", "json", "console"] = "auto"

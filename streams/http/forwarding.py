@@ -43,15 +43,19 @@ async def forward(view: WorkerView, request: web.Request, service: str) -> web.S
     url = view.owner_url(service)
     if request.headers.get(FORWARDED) or url is None:
         raise unsettled(f"no worker is known to look after {service!r} now; ask again in a moment")
-    headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
     body = await request.read() if request.can_read_body else None
     try:
         async with view.session().request(
-            request.method, url.rstrip("/") + request.path_qs, headers=headers | {FORWARDED: "1"}, data=body
+            request.method, url.rstrip("/") + request.path_qs, headers=passed(request), data=body
         ) as found:
             return await _passed_on(request, found)
     except (TimeoutError, aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
         raise unsettled(f"the worker at {url} does not answer: {error or type(error).__name__}") from error
+
+
+def passed(request: web.Request) -> dict[str, str]:
+    """The headers with which another worker is asked in place of this one: the same person asks."""
+    return {name: request.headers[name] for name in _PASSED if name in request.headers} | {FORWARDED: "1"}
 
 
 async def _passed_on(request: web.Request, found: aiohttp.ClientResponse) -> web.StreamResponse:

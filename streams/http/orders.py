@@ -13,6 +13,7 @@ from schemas.command import Command, Verb, check_command, encode_command
 from schemas.file_errors import FileError, RuleError
 from schemas.plan import parse_plan
 from schemas.units import decode_hook
+from streams.http.access import actor_of
 from streams.http.json_answer import json_answer
 from streams.http.problem import ProblemError
 from streams.http.worker_view import WorkerView
@@ -56,7 +57,7 @@ async def start_release(view: WorkerView, request: web.Request, service: str, _:
             id=str(uuid.uuid4()),
             service=service,
             command=Verb.START,
-            actor=request.query.get("actor", "http"),
+            actor=actor_of(request, request.query.get("actor", "http")),
             reason=request.query.get("reason", "started over HTTP"),
             issued_at_ms=time.time_ns() // 1_000_000,
             plan=plan,
@@ -78,7 +79,7 @@ async def command(view: WorkerView, request: web.Request, service: str, _: Parti
             id=order.id or str(uuid.uuid4()),
             service=service,
             command=order.command,
-            actor=order.actor,
+            actor=actor_of(request, order.actor),
             reason=order.reason,
             issued_at_ms=time.time_ns() // 1_000_000,
             version=order.version,

@@ -10,6 +10,13 @@ from aiohttp import web
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+TOKEN_RETRY_AFTER_S = 60
+
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": str(TOKEN_RETRY_AFTER_S)},
+    503: {"Retry-After": str(RETRY_AFTER_S)},
+}
 
 _log = structlog.stdlib.get_logger("serinus.http")
 _encode = msgspec.json.Encoder().encode
@@ -58,7 +65,7 @@ def answer(problem: ProblemError, instance: str) -> web.Response:
         "instance": instance,
         **problem.fields,
     }
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else None
+    headers = _HEADERS.get(problem.status)
     return web.Response(status=problem.status, body=_encode(document), content_type=CONTENT_TYPE, headers=headers)
 
 

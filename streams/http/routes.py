@@ -9,16 +9,18 @@ from typing import Any
 from aiohttp import web
 
 from streams.http import health, live, openapi, orders, release, windows
+from streams.http.access import access
 from streams.http.forwarding import at_owner
 from streams.http.problem import problems
+from streams.http.tokens import Tokens
 from streams.http.worker_view import WorkerView
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def middlewares() -> list[Any]:
-    """What every request passes through, outermost first. Authentication belongs after ``problems``."""
-    return [problems]
+def middlewares(tokens: Tokens | None = None) -> list[Any]:
+    """What every request passes through, outermost first."""
+    return [problems, access(tokens)]
 
 
 def routes(view: WorkerView) -> list[web.RouteDef]:

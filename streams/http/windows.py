@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from streams.http.forwarding import FORWARDED
+from streams.http.forwarding import FORWARDED, passed
 from streams.http.json_answer import json_answer
 from streams.http.problem import ProblemError, unknown_service, unsettled
 from streams.http.window_query import cells_by_pane, page_of, parse_query
@@ -77,7 +77,9 @@ async def services(view: WorkerView, request: web.Request) -> web.StreamResponse
         return json_answer(own)
     found, missing = list(own.services), []
     urls = view.other_urls()
-    for url, answer in zip(urls, await asyncio.gather(*(_asked(view, url) for url in urls)), strict=True):
+    for url, answer in zip(
+        urls, await asyncio.gather(*(_asked(view, url, passed(request)) for url in urls)), strict=True
+    ):
         if answer is None:
             missing.append(url)
         else:
@@ -85,9 +87,9 @@ async def services(view: WorkerView, request: web.Request) -> web.StreamResponse
     return json_answer(ServiceList(sorted(found, key=lambda entry: entry.service), missing))
 
 
-async def _asked(view: WorkerView, url: str) -> ServiceList | None:
+async def _asked(view: WorkerView, url: str, headers: dict[str, str]) -> ServiceList | None:
     try:
-        async with view.session().get(f"{url.rstrip('/')}/v1/services", headers={FORWARDED: "1"}) as found:
+        async with view.session().get(f"{url.rstrip('/')}/v1/services", headers=headers) as found:
             return msgspec.json.decode(await found.read(), type=ServiceList) if found.status == 200 else None
     except (TimeoutError, aiohttp.ClientError, msgspec.DecodeError):
         return None

@@ -9,12 +9,14 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import structlog
 import uvloop
 
 from streams.http.routes import middlewares, routes
+from streams.http.tokens import Tokens, TokensError, read_tokens
 from streams.http.worker_view import WorkerView
 from streams.kafka import UnreachableError, wait_for_broker
 from streams.settings import Settings
@@ -45,14 +47,17 @@ class Worker:
     ----------
     settings : the configuration.
     partitions : of ``canary.inputs``.
+    tokens : who may ask over HTTP; None when none are configured.
     ending : what ends the process when it cannot be sure of its writes.
     """
 
-    def __init__(self, settings: Settings, *, partitions: int, ending: Ending = end_process) -> None:
+    def __init__(
+        self, settings: Settings, *, partitions: int, tokens: Tokens | None = None, ending: Ending = end_process
+    ) -> None:
         self.settings, self._ending = settings, ending
         self.registry = Registry(partitions)
         self.recorder = Recorder()
-        web: dict[str, Any] = {"middlewares": middlewares(), "client_max_size": HTTP_BODY_BYTES_MAX}
+        web: dict[str, Any] = {"middlewares": middlewares(tokens), "client_max_size": HTTP_BODY_BYTES_MAX}
         self.faust = FaustWorker(settings, partitions=partitions, web=web)
         self.inputs = InputsAgent(settings, self.registry, self.faust, self.recorder, ending)
         commands = CommandsAgent(settings, partitions, self.faust, self.recorder, ending)
@@ -108,24 +113,25 @@ def run_worker(settings: Settings) -> int:
         if not wait_for_broker(settings, stopped):
             return 0
         partitions = check_start(settings)
+        tokens = read_tokens(Path(settings.http_tokens_file)) if settings.http_tokens_file else None
     except UnreachableError as error:
         _log.critical(str(error))
         return EXIT_UNREACHABLE
-    except (RefusedError, SettingsError) as error:
+    except (RefusedError, SettingsError, TokensError) as error:
         _log.critical(str(error))
         return 2
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(settings, partitions, stopped))
+        return runner.run(_main(settings, stopped, partitions=partitions, tokens=tokens))
 
 
-async def _main(settings: Settings, partitions: int, stopped: threading.Event) -> int:
+async def _main(settings: Settings, stopped: threading.Event, *, partitions: int, tokens: Tokens | None) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if stopped.is_set():
         return 0
     # Faust asks for the current loop when it is made, so it is made inside.
-    running = asyncio.create_task(Worker(settings, partitions=partitions).run(stop))
+    running = asyncio.create_task(Worker(settings, partitions=partitions, tokens=tokens).run(stop))
     await asyncio.wait([running, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         done, _ = await asyncio.wait([running], timeout=STOP_S)

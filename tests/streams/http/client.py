@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from streams.http.routes import middlewares, routes
+from streams.http.tokens import Tokens
 from streams.http.worker_view import WorkerView
 from streams.settings import Settings
 from tests.streams.worker.inputs_log import Log
@@ -21,7 +22,8 @@ Client = TestClient[web.Request, web.Application]
 class Running:
     """One worker that has read a log, and its HTTP server."""
 
-    def __init__(self, log: Log, *, settings: Settings | None = None) -> None:
+    def __init__(self, log: Log, *, settings: Settings | None = None, tokens: Tokens | None = None) -> None:
+        self.tokens = tokens
         self.broker = MemoryBroker()
         self.worker = Lifetime(self.broker, log)
         self.settings = settings or Settings()
@@ -29,7 +31,7 @@ class Running:
         self.worker.recorder.watch(self.worker.registry, self.broker)
 
     def application(self) -> web.Application:
-        application = web.Application(middlewares=middlewares())
+        application = web.Application(middlewares=middlewares(self.tokens))
         application.add_routes(routes(self.view))
         return application
 
