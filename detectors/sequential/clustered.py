@@ -45,7 +45,7 @@ def start_sums(rows: int = 1) -> ClusteredSums:
     return ClusteredSums(psi, np.zeros(rows), np.zeros((rows, 2)), phi, np.zeros(rows))
 
 
-def add(sums: ClusteredSums, batch: UnitBatch) -> ClusteredSums:
+def add(sums: ClusteredSums, batch: UnitBatch, *, shift_by: float = 1.0) -> ClusteredSums:
     """With more blocks, each of which has both arms.
 
     In a block with p = n_c / n and pooled mean m, bucket k adds ψ_k = (1-p) Σ_{c,k} (x-m) - p Σ_{b,k} (x-m). Over
@@ -56,7 +56,27 @@ def add(sums: ClusteredSums, batch: UnitBatch) -> ClusteredSums:
     ----------
     sums : is not changed.
     batch : blocks with both arms, in buckets of BUCKETS.
+    shift_by : what a shift of 1 adds to the baseline in these blocks; a shift may mean another amount in each block.
     """
+    psi, w = parts(batch)
+    total_b, total_c = batch.n_b.sum(axis=1, keepdims=True), batch.n_c.sum(axis=1, keepdims=True)
+    n = total_b + total_c
+    p = total_c / n
+    mean_b = batch.sum_b.sum(axis=1, keepdims=True) / total_b
+    p_sq = p[:, 0] ** 2
+    per_value = w / np.maximum(n[:, 0] - 2.0, 1.0)
+    psi[:, 2] *= shift_by
+    return ClusteredSums(
+        _summed(sums.psi, batch.rows, psi),
+        _summed(sums.w, batch.rows, w),
+        _summed(sums.score, batch.rows, per_value[:, None] * np.stack([batch.m2_c, batch.m2_b], axis=1)),
+        _summed(sums.phi, batch.rows, p * (batch.sum_b - batch.n_b * mean_b)),
+        _summed(sums.phi_sq, batch.rows, p_sq * batch.m2_b),
+    )
+
+
+def parts(batch: UnitBatch) -> tuple[Floats, Floats]:
+    """ψ [m, 3, K] of each block, of the canary, of the baseline and of a shift of the baseline by 1, and w [m]."""
     if batch.n_b.shape[1] != BUCKETS:
         raise ValueError(f"units are in {BUCKETS} buckets, found {batch.n_b.shape[1]}")
     total_b, total_c = batch.n_b.sum(axis=1, keepdims=True), batch.n_c.sum(axis=1, keepdims=True)
@@ -71,16 +91,7 @@ def add(sums: ClusteredSums, batch: UnitBatch) -> ClusteredSums:
         ],
         axis=1,
     )
-    mean_b = batch.sum_b.sum(axis=1, keepdims=True) / total_b
-    w, p_sq = (p * total_b)[:, 0], p[:, 0] ** 2
-    per_value = w / np.maximum(n[:, 0] - 2.0, 1.0)
-    return ClusteredSums(
-        _summed(sums.psi, batch.rows, psi),
-        _summed(sums.w, batch.rows, w),
-        _summed(sums.score, batch.rows, per_value[:, None] * np.stack([batch.m2_c, batch.m2_b], axis=1)),
-        _summed(sums.phi, batch.rows, p * (batch.sum_b - batch.n_b * mean_b)),
-        _summed(sums.phi_sq, batch.rows, p_sq * batch.m2_b),
-    )
+    return psi, (p * total_b)[:, 0]
 
 
 def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:

@@ -33,7 +33,8 @@ from detectors.sequential.label_mix import LabelMix, LabelMixState
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
-from detectors.sequential.unit_gates import UnitBound, UnitBoundState, UnitEvalue, UnitState
+from detectors.sequential.unit_bound import UnitBound, UnitBoundState
+from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
@@ -321,7 +322,7 @@ def by_unit(detector: UnitEvalue | UnitBound) -> Case:
 
     return Case(
         detector,
-        UnitState if isinstance(detector, UnitEvalue) else UnitBoundState,
+        UnitEvalueState if isinstance(detector, UnitEvalue) else UnitBoundState,
         take=cast(Any, detector).observe,
         says=says,
         draw=draw,

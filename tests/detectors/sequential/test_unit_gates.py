@@ -16,7 +16,8 @@ from detectors.arrays import Floats
 from detectors.batches import RateBatch
 from detectors.sequential.evalue_2x2 import Evalue2x2
 from detectors.sequential.mean_evalue import MeanEvalue
-from detectors.sequential.unit_gates import UnitBound, UnitEvalue
+from detectors.sequential.unit_bound import UnitBound
+from detectors.sequential.unit_evalue import UnitEvalue
 from detectors.unit_batches import BUCKETS, UnitBatch
 from tests.detectors.sequential.many import ALPHA
 from tests.detectors.sequential.users import Users, Visits, errors, lognormal, request_batch, unit_batch, visits
@@ -235,7 +236,7 @@ def test_a_restart_forgets_what_is_recent() -> None:
     for batch in second:
         again = gate.observe(again, batch)
     np.testing.assert_array_equal(gate.excluded(again), gate.excluded(after(gate, first + second)))
-    assert 0 < again.recent.w[0] < again.known.sums.w[0]
+    assert 0 < again.recent.w[0] < again.overall.w[0]
 
 
 def test_bad_parameters_are_refused() -> None:

@@ -1,0 +1,149 @@
+"""PASS where a unit is one observation: rates and means of dependent requests."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import ClassVar, Literal
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.sequential.clustered import (
+    ClusteredSums,
+    Contrast,
+    add,
+    contrast,
+    design_effect,
+    grown_sums,
+    start_sums,
+)
+from detectors.sequential.differences import Worse, scales
+from detectors.sequential.unit_mixture import Known, learned, log_evidence, rates_of, rounding, start_known, tuned_rho
+from detectors.unit_batches import UnitBatch
+
+
+class UnitBoundState(msgspec.Struct, frozen=True, eq=False):
+    """What is known of the baseline, the sums of all blocks, and those of the blocks since the last step."""
+
+    known: Known
+    overall: ClusteredSums
+    recent: ClusteredSums
+
+
+class UnitBound(msgspec.Struct, frozen=True):
+    """PASS on units: is it excluded that the canary's mean is worse by a margin or more?
+
+    As :class:`detectors.sequential.unit_evalue.UnitEvalue`, on the other side of each margin and with
+    V = max(V_b, deff · V_score): V_b knows little while few of the canary's units have come back or rare large values
+    are still to come; the pooled spread, inflated by the dependence seen in the baseline, knows both. For rates V is
+    at least what it would be at the margin itself: without that, a canary would pass on its first requests, for want
+    of errors in either arm.
+
+    Parameters
+    ----------
+    margins : each > 0; relative to the baseline's mean (< 1 unless higher is worse), or differences of rates (< 1).
+    worse : direction of harm; "either" excludes both.
+    relative : margins relative to the baseline's mean (values), or differences (zeros and ones).
+    prior_rate : the rate expected before anything was seen, when not relative.
+    alpha : of PASS; it tunes the bound, the caller compares the evidence with log(1/alpha).
+
+    Raises
+    ------
+    ValueError : when a parameter is outside its domain.
+
+    >>> gate = UnitBound(margins=(0.001, 0.3), relative=False)
+    >>> rng, state = np.random.default_rng(1), gate.start()
+    >>> for _ in range(40):
+    ...     n = rng.multinomial(50, np.full(200, 1 / 200), size=2).astype(float)
+    ...     k = rng.binomial(n.astype(int), 0.02).astype(float)
+    ...     batch = UnitBatch.of_counts(np.array([1]), n_b=n[:1], k_b=k[:1], n_c=n[1:], k_c=k[1:])
+    ...     state = gate.observe(state, batch)
+    >>> (gate.excluded(state)[1] > np.log(20)).tolist()
+    [False, True]
+    """
+
+    NAME: ClassVar[str] = "unit-bound"
+    VERSION: ClassVar[int] = 1
+
+    margins: tuple[float, ...]
+    worse: Worse | Literal["either"] = "higher"
+    relative: bool = True
+    prior_rate: float = 0.01
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        limit = inf if self.relative and self.worse == "higher" else 1.0
+        if not self.margins or not all(0.0 < margin < limit for margin in self.margins):
+            raise ValueError(f"UnitBound: margins must be within (0, {limit}), found {self.margins}")
+        if not 0.0 < self.prior_rate < 1.0:
+            raise ValueError(f"UnitBound: prior_rate must be within (0, 1), found {self.prior_rate}")
+        if not 0.0 < self.alpha < 0.5:
+            raise ValueError(f"UnitBound: alpha must be within (0, 0.5), found {self.alpha}")
+
+    def start(self) -> UnitBoundState:
+        """Nothing known."""
+        return UnitBoundState(start_known(), start_sums(), start_sums())
+
+    def restart(self, state: UnitBoundState) -> UnitBoundState:
+        """No evidence since the last step, with all else kept."""
+        return msgspec.structs.replace(state, recent=start_sums(state.known.mean.size))
+
+    def observe(self, state: UnitBoundState, batch: UnitBatch) -> UnitBoundState:
+        """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
+        if batch.rows.size == 0:
+            return state
+        known, ready = learned(state.known, batch, None if self.relative else self.prior_rate)
+        overall, recent = (grown_sums(sums, known.mean.size) for sums in (state.overall, state.recent))
+        if ready.any():
+            pairs = batch.take(ready)
+            overall, recent = add(overall, pairs), add(recent, pairs)
+        return UnitBoundState(known, overall, recent)
+
+    def excluded(self, state: UnitBoundState, *, recent: bool = False) -> Floats:
+        """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
+        if self.worse == "either":
+            return np.minimum(self._excluded(state, "higher", recent), self._excluded(state, "lower", recent))
+        return self._excluded(state, self.worse, recent)
+
+    def _excluded(self, state: UnitBoundState, worse: Worse, recent: bool) -> Floats:
+        known, sums = state.known, state.recent if recent else state.overall
+        margins = np.array(self.margins)
+        found = against(sums, known.mean, margins, worse=worse, relative=self.relative)
+        inflated = design_effect(state.overall)[:, None]
+        v = np.maximum(found.v_b, inflated * found.v_score)
+        if not self.relative:
+            v = np.maximum(v, inflated * self._at_the_margin(known, sums.w, worse))
+        v = np.maximum(v, (sums.w * rounding(known))[:, None])
+        size = np.abs(np.nan_to_num(known.mean, nan=1.0))[:, None] if self.relative else np.ones((v.shape[0], 1))
+        return log_evidence(-found.s, v, sums.w[:, None], tuned_rho(margins * size, self.alpha))
+
+    def _at_the_margin(self, known: Known, w: Floats, worse: Worse) -> Floats:
+        """[R, G] V if the canary's rate were just at the margin."""
+        base = rates_of(known.past, self.prior_rate)[: w.size, None]
+        return spread_at(base, np.array(self.margins) if worse == "higher" else -np.array(self.margins), w)
+
+
+def spread_at(base: Floats, gap: Floats, w: Floats) -> Floats:
+    """W max θ(1-θ) over the baseline's rate [R, 1] and that rate with a gap, [R, G] or [G]."""
+    rate = np.clip(base + gap, 0.0, 1.0)
+    v: Floats = w[:, None] * np.maximum(rate * (1.0 - rate), base * (1.0 - base))
+    return v
+
+
+def against(sums: ClusteredSums, mean: Floats, amounts: Floats, *, worse: Worse, relative: bool) -> Contrast:
+    """The contrast with a baseline that is worse by each amount, harm positive.
+
+    Parameters
+    ----------
+    sums : of R rows.
+    mean : [R] of the baseline, for its sign when amounts are relative.
+    amounts : [G].
+    """
+    shape = (sums.w.size, amounts.size)
+    if relative:
+        scale, shift = scales(worse, amounts, np.nan_to_num(mean)), np.zeros(shape)
+    else:
+        scale, shift = np.ones(shape), np.broadcast_to(amounts if worse == "higher" else -amounts, shape)
+    found = contrast(sums, scale=scale, shift=shift)
+    return found if worse == "higher" else found._replace(s=-found.s)

@@ -1,0 +1,150 @@
+"""FAIL where a unit is one observation: rates, exceedances and means of dependent requests."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.sequential.clustered import parts
+from detectors.sequential.differences import Worse, scales
+from detectors.sequential.row_weights import shared_out, start_weights, weighted
+from detectors.sequential.unit_mixture import Known, learned, log_evidence, rounding, start_known, tuned_rho, with_total
+from detectors.sequential.unit_starts import (
+    SPANS,
+    Evidence,
+    Starts,
+    advance_starts,
+    grown_starts,
+    log_worth,
+    start_starts,
+)
+from detectors.unit_batches import UnitBatch
+
+EFFECTS: Final = (0.05, 0.2, 0.8)
+"""Effects, in standard deviations of a value, that the mixtures are tuned to."""
+
+_TUNED_ALPHA: Final = 0.05
+
+
+class UnitEvalueState(msgspec.Struct, frozen=True, eq=False):
+    """What is known of the baseline, the sums since each start, and [R] the rows' log weights in the gate's e-value."""
+
+    known: Known
+    starts: Starts
+    log_weight: Floats
+
+
+class UnitEvalue(msgspec.Struct, frozen=True):
+    """FAIL on units: is the canary's mean worse than the baseline's by more than the tolerance?
+
+    S and V_b of :mod:`detectors.sequential.clustered`, in the one-sided normal mixture with s = S W / V_b at
+    intrinsic time v = W² / V_b, the inverse variance of S / W. The e-value is the mean over mixtures tuned to
+    different effects, and over starts (:mod:`detectors.sequential.unit_starts`). An asymptotic e-process: Waudby-Smith
+    et al. (2024), Annals of Statistics, eq. 134 as a martingale.
+
+    A canary that a tolerance away equals the baseline is the edge of the null: means are scaled by 1 + tolerance,
+    rates (``relative=False``) are shifted by it.
+
+    Parameters
+    ----------
+    tolerance : harm that is none, within [0, 1): relative to the baseline's mean, or a difference of rates.
+    worse : direction of harm.
+    relative : tolerance relative to the baseline's mean (values), or a difference (zeros and ones).
+    prior_rate : the rate expected before anything was seen, when not relative.
+    effects : in standard deviations of a value, each > 0.
+    spans : of late starts, in moments, even and ascending; none: only the first start.
+
+    Raises
+    ------
+    ValueError : when a parameter is outside its domain.
+
+    >>> gate = UnitEvalue(relative=False)
+    >>> rng, state = np.random.default_rng(1), gate.start()
+    >>> for _ in range(40):
+    ...     n = rng.multinomial(100, np.full(200, 1 / 200), size=2).astype(float)
+    ...     batch = UnitBatch.of_counts(np.array([1]), n_b=n[:1], k_b=0 * n[:1], n_c=n[1:], k_c=(n[1:] > 1) * 1.0)
+    ...     state = gate.observe(state, batch)
+    >>> bool(gate.harm(state)[1] > np.log(20))
+    True
+    """
+
+    NAME: ClassVar[str] = "unit-evalue"
+    VERSION: ClassVar[int] = 2
+
+    tolerance: float = 0.0
+    worse: Worse = "higher"
+    relative: bool = True
+    prior_rate: float = 0.01
+    effects: tuple[float, ...] = EFFECTS
+    spans: tuple[int, ...] = SPANS
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.tolerance < 1.0:
+            raise ValueError(f"UnitEvalue: tolerance must be within [0, 1), found {self.tolerance}")
+        if not 0.0 < self.prior_rate < 1.0:
+            raise ValueError(f"UnitEvalue: prior_rate must be within (0, 1), found {self.prior_rate}")
+        if not self.effects or min(self.effects) <= 0.0:
+            raise ValueError(f"UnitEvalue: effects must be > 0, found {self.effects}")
+        if any(span < 2 or span % 2 for span in self.spans):
+            raise ValueError(f"UnitEvalue: spans must be even and >= 2, found {self.spans}")
+
+    def start(self) -> UnitEvalueState:
+        """Nothing known."""
+        return UnitEvalueState(start_known(), start_starts(self.spans), start_weights())
+
+    def observe(self, state: UnitEvalueState, batch: UnitBatch) -> UnitEvalueState:
+        """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
+        if batch.rows.size == 0:
+            return state
+        rows = int(batch.rows.max()) + 1
+        weights = state.log_weight
+        if rows > weights.size:
+            weights = shared_out(weights, self.harm(state), rows)
+        known, ready = learned(state.known, batch, None if self.relative else self.prior_rate)
+        starts = grown_starts(state.starts, self.spans, rows)
+        if ready.any():
+            where = with_total(batch.rows[ready])
+            psi, w = parts(batch.take(ready))
+            psi, w = np.concatenate([psi.sum(axis=0, keepdims=True), psi]), np.concatenate([[w.sum()], w])
+            harm = self._harmful(psi, known.mean[where])
+            starts = advance_starts(starts, self.spans, where, (harm, w), self._evidence(known))
+        return UnitEvalueState(known, starts, weights)
+
+    def harm(self, state: UnitEvalueState) -> Floats:
+        """[R] log e-value of each row; 0 before the first evidence."""
+        return log_worth(state.starts, self._evidence(state.known))
+
+    def evidence(self, state: UnitEvalueState) -> float:
+        """Log e-value of the gate: half on the total, half spread over the segments."""
+        return weighted(state.log_weight, self.harm(state))
+
+    def _harmful(self, psi: Floats, mean: Floats) -> Floats:
+        """[m, K] the blocks' ψ against the baseline at the edge of what is tolerated, harm positive."""
+        of_canary, of_baseline, of_one = (psi[:, part] for part in range(3))
+        amount = np.array([self.tolerance])
+        if self.relative:
+            found = of_canary - scales(self.worse, amount, mean) * of_baseline
+        else:
+            found = of_canary - of_baseline - (amount if self.worse == "higher" else -amount) * of_one
+        harm: Floats = found if self.worse == "higher" else -found
+        return harm
+
+    def _evidence(self, known: Known) -> Evidence:
+        """What sums of each row are worth: the mean over the effects."""
+
+        def worth(s: Floats, v_b: Floats, w: Floats) -> Floats:
+            rows = s.shape[0]
+            sd, floor = np.ones(rows), np.zeros(rows)
+            size = min(rows, known.sd.size)
+            sd[:size], floor[:size] = np.nan_to_num(known.sd[:size], nan=1.0), rounding(known)[:size]
+            r = tuned_rho(np.array(self.effects) * sd[:, None], _TUNED_ALPHA)[:, None, :]
+            v = np.maximum(v_b, floor[:, None] * w)
+            each = log_evidence(s[..., None], v[..., None], w[..., None], r)
+            top = each.max(axis=-1)
+            mixed: Floats = top + np.log(np.exp(each - top[..., None]).mean(axis=-1))
+            return mixed
+
+        return worth

@@ -1,0 +1,207 @@
+"""FAIL and PASS for quantiles where a unit is one observation: is the canary's tail heavier than the baseline's?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats
+from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, grown_sums, start_sums
+from detectors.sequential.differences import Worse
+from detectors.sequential.past import Past, grown, learn, start_past
+from detectors.sequential.step_margin import gap_of
+from detectors.sequential.threshold import Threshold, learn_threshold, shifted
+from detectors.sequential.unit_bound import spread_at
+from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
+from detectors.sequential.unit_mixture import log_evidence, rates_of, tuned_rho, with_total
+from detectors.summaries.log_histogram import LogHistogram, upper_edge
+from detectors.unit_batches import UnitBatch
+
+_GAP_MAX: Final = 0.99
+
+
+class UnitHistograms(msgspec.Struct, frozen=True, eq=False):
+    """The blocks that closed at one moment, so that values beyond any edge can be counted by bucket of units.
+
+    Parameters
+    ----------
+    baseline : all its values of all the blocks, for the threshold.
+    above : (edge of the baseline, edge of the canary) to the batch of values above them, a value above being a one.
+    ended_ms : end of the blocks, Unix ms of log time, >= 0 and not before the previous ones'.
+
+    Raises
+    ------
+    ValueError : when the time is not finite or negative.
+    """
+
+    baseline: LogHistogram
+    above: Callable[[int, int], UnitBatch]
+    ended_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ended_ms < np.inf:
+            raise ValueError(f"UnitHistograms: ended_ms must be finite and >= 0, found {self.ended_ms}")
+
+
+class UnitExceedanceState(msgspec.Struct, frozen=True, eq=False):
+    """What is known.
+
+    Parameters
+    ----------
+    threshold : the baseline's running quantile.
+    fail : evidence of harm.
+    past : of the baseline beyond the threshold.
+    gap : [R] what lies between both edges when the row's evidence began, NaN before: it tunes the mixture.
+    overall, recent : sums of all blocks, and of those since the last step; a shift of 1 is what lies between the edges.
+    """
+
+    threshold: Threshold
+    fail: UnitEvalueState
+    past: Past
+    gap: Floats
+    overall: ClusteredSums
+    recent: ClusteredSums
+
+
+class UnitExceedance(msgspec.Struct, frozen=True):
+    """A quantile, judged by how often its threshold is exceeded, with variances over units.
+
+    As :class:`detectors.sequential.exceedance.Exceedance`: the threshold q is the baseline's quantile in its past, one
+    for all segments. FAIL compares "beyond (1 + tolerance) q" of the canary with "beyond q" of the baseline by
+    :class:`detectors.sequential.unit_evalue.UnitEvalue`.
+
+    PASS excludes that opening to a share w pushes the quantile of all users beyond (1 + margin) q: the canary's far
+    tail against the baseline's tail τ and a gap of (1-w)/w (τ - η), η beyond (1 + margin) q. Gaps of all shares are
+    multiples of τ - η, which is fixed before each block, so one sum serves all of them.
+
+    Parameters
+    ----------
+    level : of the quantile, within (0, 1): 0.99 for p99.
+    tolerance, margin : relative to the threshold, 0 <= tolerance < 1 and 0 < margin, < 1 when lower is worse.
+    worse : direction of harm. For "either" two gates.
+    shares : of the traffic, for which PASS may be asked, each within (0, 1].
+    alpha : of PASS; it tunes the bound.
+
+    Raises
+    ------
+    ValueError : when a parameter is outside its domain.
+
+    >>> gate = UnitExceedance(level=0.9, tolerance=0.0, margin=0.5)
+    >>> gate.threshold(gate.start()) is None, gate.evidence(gate.start())
+    (True, 0.0)
+    """
+
+    NAME: ClassVar[str] = "unit-exceedance"
+    VERSION: ClassVar[int] = 1
+
+    level: float
+    tolerance: float
+    margin: float
+    worse: Worse = "higher"
+    shares: tuple[float, ...] = (1.0,)
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.level < 1.0:
+            raise ValueError(f"UnitExceedance: level must be within (0, 1), found {self.level}")
+        if not 0.0 <= self.tolerance < 1.0:
+            raise ValueError(f"UnitExceedance: tolerance must be within [0, 1), found {self.tolerance}")
+        if not (self.margin > 0.0 and (self.worse == "higher" or self.margin < 1.0)):
+            raise ValueError(f"UnitExceedance: margin must be > 0, and < 1 when lower is worse, found {self.margin}")
+        if not self.shares or not all(0.0 < share <= 1.0 for share in self.shares):
+            raise ValueError(f"UnitExceedance: shares must be within (0, 1], found {self.shares}")
+        if not 0.0 < self.alpha < 0.5:
+            raise ValueError(f"UnitExceedance: alpha must be within (0, 0.5), found {self.alpha}")
+
+    @property
+    def _rate(self) -> float:
+        """The share of the baseline beyond its own quantile."""
+        return 1.0 - self.level if self.worse == "higher" else self.level
+
+    @property
+    def _fail(self) -> UnitEvalue:
+        return UnitEvalue(relative=False, prior_rate=self._rate)
+
+    def start(self) -> UnitExceedanceState:
+        """Nothing known."""
+        return UnitExceedanceState(
+            Threshold(), self._fail.start(), start_past(), np.full(1, np.nan), start_sums(), start_sums()
+        )
+
+    def restart(self, state: UnitExceedanceState) -> UnitExceedanceState:
+        """No evidence since the last step, with all else kept."""
+        return msgspec.structs.replace(state, recent=start_sums(state.gap.size))
+
+    def observe(self, state: UnitExceedanceState, seen: UnitHistograms) -> UnitExceedanceState:
+        """After the blocks that closed at one moment; blocks before the first threshold only teach it."""
+        index = state.threshold.bin
+        if index is not None:
+            beyond = shifted(index, self.worse, self.tolerance, outwards=True)
+            far = shifted(index, self.worse, self.margin, outwards=False)
+            fail = self._fail.observe(state.fail, self._beyond(seen, index, beyond))
+            state = msgspec.structs.replace(state, fail=fail)
+            state = self._bounded(state, self._beyond(seen, index, far), self._between(state.threshold, far))
+        threshold = learn_threshold(state.threshold, self.level, seen.baseline, seen.ended_ms)
+        return msgspec.structs.replace(state, threshold=threshold)
+
+    def harm(self, state: UnitExceedanceState) -> Floats:
+        """[R] log e-value of each row."""
+        return self._fail.harm(state.fail)
+
+    def evidence(self, state: UnitExceedanceState) -> float:
+        """Log e-value of the gate."""
+        return self._fail.evidence(state.fail)
+
+    def excluded(self, state: UnitExceedanceState, *, recent: bool = False) -> Floats:
+        """[R, G] log evidence against "all users' quantile is worse by the margin" for each share."""
+        sums = state.recent if recent else state.overall
+        between = np.nan_to_num(state.gap)[:, None]
+        times = np.minimum(self._times(), _GAP_MAX / np.maximum(between, 1e-12))
+        found = contrast(sums, scale=np.ones(times.shape), shift=times)
+        base = rates_of(state.past, self._rate)[: sums.w.size, None]
+        inflated = design_effect(state.overall)[:, None]
+        at_edge = spread_at(base, times * between, sums.w)
+        v = np.maximum(found.v_b, inflated * np.maximum(found.v_score, at_edge))
+        # An equal canary is better than the null by the gap and by what lies between the edges.
+        effect = np.maximum(between * (1.0 + times), 1e-6)
+        return log_evidence(-found.s, v, sums.w[:, None], tuned_rho(effect, self.alpha))
+
+    def threshold(self, state: UnitExceedanceState) -> float | None:
+        """The threshold now, in the metric's unit; None until there were enough values."""
+        return None if state.threshold.bin is None else upper_edge(state.threshold.bin)
+
+    def _times(self) -> Floats:
+        """[1, G] gap of each share as a multiple of what lies between the edges."""
+        return np.array([[(1.0 - share) / share for share in self.shares]])
+
+    def _beyond(self, seen: UnitHistograms, edge_b: int, edge_c: int) -> UnitBatch:
+        """Values beyond the edges as ones: above them, or at most as large when lower is worse."""
+        above = seen.above(edge_b, edge_c)
+        if self.worse == "higher":
+            return above
+        below = (above.n_b - above.sum_b, above.n_c - above.sum_c)
+        return msgspec.structs.replace(above, sum_b=below[0], sum_c=below[1])
+
+    def _between(self, threshold: Threshold, far: int) -> float:
+        """What the baseline has between both edges, two standard errors taken off."""
+        above = threshold.source.counts_above(np.array([threshold.bin, far], dtype=np.int64))
+        between = abs(float(above[0] - above[1])) / threshold.source.n
+        return gap_of(0.5, between, float(threshold.source.n))
+
+    def _bounded(self, state: UnitExceedanceState, batch: UnitBatch, between: float) -> UnitExceedanceState:
+        """With the blocks in the sums of PASS, and in the past."""
+        rows = int(batch.rows.max()) + 1 if batch.rows.size else 1
+        gap = grown(state.gap, rows, np.nan).copy()
+        overall, recent = (grown_sums(sums, rows) for sums in (state.overall, state.recent))
+        pairs = batch.take(batch.paired)
+        if pairs.rows.size:
+            where = with_total(pairs.rows)
+            gap[where] = np.where(np.isnan(gap[where]), between, gap[where])
+            overall, recent = (add(sums, pairs, shift_by=between) for sums in (overall, recent))
+        n = batch.n_b.sum(axis=1)
+        mean = batch.sum_b.sum(axis=1) / np.maximum(n, 1.0)
+        past = learn(state.past, batch.rows, n=n, mean=mean, m2=np.zeros_like(n))
+        return msgspec.structs.replace(state, past=past, gap=gap, overall=overall, recent=recent)

@@ -1,0 +1,97 @@
+"""What the gates on units share: the baseline's spread when evidence begins, and the mixture that sums are worth."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Flags, Floats, Ints
+from detectors.sequential.mean_evalue import spread
+from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
+from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, start_past
+from detectors.unit_batches import UnitBatch
+
+_CV_MIN: Final = 1e-9
+
+
+class Known(msgspec.Struct, frozen=True, eq=False):
+    """The baseline, by row.
+
+    Parameters
+    ----------
+    past : of the baseline.
+    mean, sd : [R] of the past when the row got its first evidence, NaN before: they tune the row's mixtures.
+    """
+
+    past: Past
+    mean: Floats
+    sd: Floats
+
+
+def start_known() -> Known:
+    """Nothing known; one row, the total."""
+    return Known(start_past(), np.full(1, np.nan), np.full(1, np.nan))
+
+
+def learned(known: Known, batch: UnitBatch, prior_rate: float | None) -> tuple[Known, Flags]:
+    """With a batch of blocks in the past, and which of the blocks are evidence: both arms, and a spread known before.
+
+    Parameters
+    ----------
+    known : is not changed.
+    batch : at least one block.
+    prior_rate : for zeros and ones the rate expected before anything was seen; None for other values.
+    """
+    rows = int(batch.rows.max()) + 1
+    mean, sd = spread(known.past, rows)
+    if prior_rate is not None:
+        mean = grown(rates_of(known.past, prior_rate), rows, prior_rate)
+        sd = np.sqrt(np.maximum(mean * (1.0 - mean), 0.0))
+    ready: Flags = batch.paired & ~np.isnan(sd[batch.rows])
+    total = batch.n_b.sum(axis=1)
+    past = learn(known.past, batch.rows, n=total, mean=batch.sum_b.sum(axis=1) / np.maximum(total, 1.0), m2=batch.m2_b)
+    fixed_mean, fixed_sd = (grown(a, rows, np.nan).copy() for a in (known.mean, known.sd))
+    where = with_total(batch.rows[ready])
+    first = where[np.isnan(fixed_mean[where])]
+    fixed_mean[first], fixed_sd[first] = mean[first], sd[first]
+    return Known(past, fixed_mean, fixed_sd), ready
+
+
+def with_total(rows: Ints) -> Ints:
+    """The rows with the total's 0 before them, or none when there are none."""
+    return np.concatenate([np.zeros(1, dtype=np.int64), rows]) if rows.size else rows
+
+
+def rates_of(past: Past, prior_rate: float) -> Floats:
+    """[R] the baseline's rate, drawn towards a prior."""
+    rates: Floats = (past.n * past.mean + PRIOR_REQUESTS * prior_rate) / (past.n + PRIOR_REQUESTS)
+    return rates
+
+
+def tuned_rho(effects: Floats, alpha: float) -> Floats:
+    """r = t*/c in intrinsic time of the difference: t* = K² / effect², effects in the metric's unit."""
+    rho: Floats = best_rho(1.0, alpha, one_sided=True) * tuned_time(np.maximum(effects, 1e-140), np.ones(1), alpha)
+    return rho
+
+
+def rounding(known: Known) -> Floats:
+    """[R] a floor on variances for each unit of w, above what rounding leaves of a metric that never varies."""
+    floor: Floats = (_CV_MIN * np.nan_to_num(known.mean)) ** 2
+    return floor
+
+
+def log_evidence(s: Floats, v: Floats, w: Floats, r: Floats) -> Floats:
+    """ln M at s W / V and W² / V; 0 where nothing varies yet.
+
+    With s and v so scaled the intrinsic time W² / V is the inverse variance of S / W, and r = t*/c is in the metric's
+    unit alone: it need not know how dependent requests are.
+
+    Parameters
+    ----------
+    s, v, w, r : sum, its variance, information, tuning; all broadcast.
+    """
+    s, v, w, r = np.broadcast_arrays(s, v, w, r)
+    precision = np.divide(w, v, out=np.zeros(v.shape), where=v > 0)
+    return np.where(v > 0, log_mixture_one_sided(s * precision, w * precision, r), 0.0)

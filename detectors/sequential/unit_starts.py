@@ -1,0 +1,124 @@
+"""Sums by bucket of units since several starts: harm that begins late is not diluted by all the health before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+from detectors.sequential.onset import SLOT_CONSTANT
+from detectors.unit_batches import BUCKETS
+
+SPANS: Final = (256, 1024, 4096)
+"""How many moments with evidence a late start lives. Two of each span are alive, half a span apart."""
+
+Evidence = Callable[[Floats, Floats, Floats], Floats]
+"""(S, V_b, W), each [R, J], to the log e-value of each."""
+
+
+class Starts(msgspec.Struct, frozen=True, eq=False):
+    """Sums since J starts in each of R rows: the first start of all, and two for each span.
+
+    Parameters
+    ----------
+    psi : [R, J, K] Σ ψ of each bucket since the start.
+    w : [R, J] information since the start.
+    log_capital : [R, J] log of what is bet on the start; -inf while there is none.
+    rest : [R] what is not bet: on starts to come, and what ended starts have left.
+    moments : int64 [R] moments at which the row got evidence.
+    """
+
+    psi: Floats
+    w: Floats
+    log_capital: Floats
+    rest: Floats
+    moments: Ints
+
+
+def start_starts(spans: tuple[int, ...], rows: int = 1) -> Starts:
+    """No evidence. Half of the capital is on the first start; without spans all of it."""
+    late = 2 * len(spans)
+    capital = np.full((rows, 1 + late), -np.inf)
+    capital[:, 0] = log(0.5) if late else 0.0
+    rest = np.full(rows, 0.5 if late else 0.0)
+    moments = np.zeros(rows, dtype=np.int64)
+    return Starts(np.zeros((rows, 1 + late, BUCKETS)), np.zeros((rows, 1 + late)), capital, rest, moments)
+
+
+def grown_starts(starts: Starts, spans: tuple[int, ...], rows: int) -> Starts:
+    """With rows for new segments."""
+    missing = rows - starts.rest.size
+    if missing <= 0:
+        return starts
+    fresh = start_starts(spans, missing)
+    names = Starts.__struct_fields__
+    return Starts(*(np.concatenate([getattr(starts, name), getattr(fresh, name)]) for name in names))
+
+
+def advance_starts(
+    starts: Starts, spans: tuple[int, ...], rows: Ints, block: tuple[Floats, Floats], evidence: Evidence
+) -> Starts:
+    """After one more moment of evidence in some rows.
+
+    Every half span a start begins and takes the place of the one that has lived a whole span; what that one's bet is
+    worth goes to ``rest`` and stays there. An e-process that is stopped keeps its value, and a start begins with
+    capital that was fixed beforehand, so E = Σ capital × M + rest is an e-process as each M is: the mixture over start
+    times of :mod:`detectors.sequential.onset` in bounded memory, since sums over units cannot be merged as e-values.
+    The k-th start of a span weighs 1 / (c (k+1) ln²(k+1)) of its span's part.
+
+    Parameters
+    ----------
+    starts : is not changed.
+    rows : int64 [m] distinct, the total's 0 among them.
+    block : ψ [m, K] and w [m] of the moment.
+    evidence : what a start's sums are worth.
+
+    Returns
+    -------
+    The new starts. Per row they hold K (1 + 2 × spans) sums, for ever.
+    """
+    psi, w, capital, rest = (a.copy() for a in (starts.psi, starts.w, starts.log_capital, starts.rest))
+    moments = starts.moments.copy()
+    for index, span in enumerate(spans):
+        now = moments[rows]
+        opening = rows[(now > 0) & (now % (span // 2) == 0)]
+        if not opening.size:
+            continue
+        number = moments[opening] // (span // 2)
+        slot = 1 + 2 * index + number % 2
+        rest[opening] += np.exp(capital[opening, slot] + _worth(psi, w, opening, slot, evidence))
+        order = number + 1.0
+        weight = 0.5 / len(spans) / (SLOT_CONSTANT * order * np.log(order) ** 2)
+        psi[opening, slot], w[opening, slot], capital[opening, slot] = 0.0, 0.0, np.log(weight)
+        rest[opening] -= weight
+    alive = capital[rows] > -np.inf
+    psi[rows] += np.where(alive[:, :, None], block[0][:, None, :], 0.0)
+    w[rows] += np.where(alive, block[1][:, None], 0.0)
+    moments[rows] += 1
+    return Starts(psi, w, capital, rest, moments)
+
+
+def log_worth(starts: Starts, evidence: Evidence) -> Floats:
+    """[R] log of E = Σ capital × M + rest."""
+    each = starts.log_capital + evidence(*sums_of(starts.psi), starts.w)
+    rest = np.log(starts.rest, where=starts.rest > 0, out=np.full(starts.rest.size, -np.inf))
+    worth: Floats = np.logaddexp.reduce(np.column_stack([each, rest]), axis=1)
+    return worth
+
+
+def sums_of(psi: Floats) -> tuple[Floats, Floats]:
+    """S = Σ ψ_k and V_b = K/(K-1) (Σ ψ_k² - S²/K) over the last axis."""
+    s = psi.sum(axis=-1)
+    v_b = np.maximum((psi**2).sum(axis=-1) - s**2 / BUCKETS, 0.0) * (BUCKETS / (BUCKETS - 1))
+    return s, v_b
+
+
+def _worth(psi: Floats, w: Floats, rows: Ints, slot: Ints, evidence: Evidence) -> Floats:
+    """[o] log e-values of one start in each of some rows."""
+    table_s, table_v = sums_of(psi)
+    found: Floats = evidence(table_s, table_v, w)[rows, slot]
+    return found
