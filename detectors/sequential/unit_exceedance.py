@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,13 +22,14 @@ from detectors.unit_batches import UnitBatch
 _GAP_MAX: Final = 0.99
 
 
-class UnitHistograms(msgspec.Struct, frozen=True, eq=False):
-    """The blocks that closed at one moment, so that values beyond any edge can be counted by bucket of units.
+class UnitTails(msgspec.Struct, frozen=True, eq=False):
+    """The blocks that closed at one moment: which values lie beyond the edges of :meth:`UnitExceedance.edges`.
 
     Parameters
     ----------
     baseline : all its values of all the blocks, for the threshold.
-    above : (edge of the baseline, edge of the canary) to the batch of values above them, a value above being a one.
+    near : values beyond the threshold are ones; of the canary, those beyond the threshold with the tolerance.
+    far : the same, of the canary those beyond the threshold with the margin.
     ended_ms : end of the blocks, Unix ms of log time, >= 0 and not before the previous ones'.
 
     Raises
@@ -38,12 +38,21 @@ class UnitHistograms(msgspec.Struct, frozen=True, eq=False):
     """
 
     baseline: LogHistogram
-    above: Callable[[int, int], UnitBatch]
+    near: UnitBatch
+    far: UnitBatch
     ended_ms: int
 
     def __post_init__(self) -> None:
         if not 0 <= self.ended_ms < np.inf:
-            raise ValueError(f"UnitHistograms: ended_ms must be finite and >= 0, found {self.ended_ms}")
+            raise ValueError(f"UnitTails: ended_ms must be finite and >= 0, found {self.ended_ms}")
+
+
+class Edges(NamedTuple):
+    """Bins beyond whose upper edge values count: the threshold's, and those that are worse by tolerance and margin."""
+
+    threshold: int
+    tolerated: int
+    far: int
 
 
 class UnitExceedanceState(msgspec.Struct, frozen=True, eq=False):
@@ -52,6 +61,7 @@ class UnitExceedanceState(msgspec.Struct, frozen=True, eq=False):
     Parameters
     ----------
     threshold : the baseline's running quantile.
+    waited_b, waited_c : values of each arm that came before the first threshold; they are not compared.
     fail : evidence of harm.
     past : of the baseline beyond the threshold.
     gap : [R] what lies between both edges when the row's evidence began, NaN before: it tunes the mixture.
@@ -59,6 +69,8 @@ class UnitExceedanceState(msgspec.Struct, frozen=True, eq=False):
     """
 
     threshold: Threshold
+    waited_b: int
+    waited_c: int
     fail: UnitEvalueState
     past: Past
     gap: Floats
@@ -128,22 +140,32 @@ class UnitExceedance(msgspec.Struct, frozen=True):
     def start(self) -> UnitExceedanceState:
         """Nothing known."""
         return UnitExceedanceState(
-            Threshold(), self._fail.start(), start_past(), np.full(1, np.nan), start_sums(), start_sums()
+            Threshold(), 0, 0, self._fail.start(), start_past(), np.full(1, np.nan), start_sums(), start_sums()
         )
 
     def restart(self, state: UnitExceedanceState) -> UnitExceedanceState:
         """No evidence since the last step, with all else kept."""
         return msgspec.structs.replace(state, recent=start_sums(state.gap.size))
 
-    def observe(self, state: UnitExceedanceState, seen: UnitHistograms) -> UnitExceedanceState:
-        """After the blocks that closed at one moment; blocks before the first threshold only teach it."""
+    def edges(self, state: UnitExceedanceState) -> Edges | None:
+        """Where the values of the next blocks are counted; None until the threshold is known."""
         index = state.threshold.bin
-        if index is not None:
-            beyond = shifted(index, self.worse, self.tolerance, outwards=True)
-            far = shifted(index, self.worse, self.margin, outwards=False)
-            fail = self._fail.observe(state.fail, self._beyond(seen, index, beyond))
-            state = msgspec.structs.replace(state, fail=fail)
-            state = self._bounded(state, self._beyond(seen, index, far), self._between(state.threshold, far))
+        if index is None:
+            return None
+        beyond = shifted(index, self.worse, self.tolerance, outwards=True)
+        return Edges(index, beyond, shifted(index, self.worse, self.margin, outwards=False))
+
+    def observe(self, state: UnitExceedanceState, seen: UnitTails) -> UnitExceedanceState:
+        """After the blocks that closed at one moment; blocks before the first threshold only teach it."""
+        edges = self.edges(state)
+        if edges is None:
+            n_c = int(seen.near.n_c.sum())
+            state = msgspec.structs.replace(
+                state, waited_b=state.waited_b + seen.baseline.n, waited_c=state.waited_c + n_c
+            )
+        elif seen.near.rows.size:
+            state = msgspec.structs.replace(state, fail=self._fail.observe(state.fail, seen.near))
+            state = self._bounded(state, seen.far, self._between(state.threshold, edges.far))
         threshold = learn_threshold(state.threshold, self.level, seen.baseline, seen.ended_ms)
         return msgspec.structs.replace(state, threshold=threshold)
 
@@ -177,14 +199,6 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         """[1, G] gap of each share as a multiple of what lies between the edges."""
         return np.array([[(1.0 - share) / share for share in self.shares]])
 
-    def _beyond(self, seen: UnitHistograms, edge_b: int, edge_c: int) -> UnitBatch:
-        """Values beyond the edges as ones: above them, or at most as large when lower is worse."""
-        above = seen.above(edge_b, edge_c)
-        if self.worse == "higher":
-            return above
-        below = (above.n_b - above.sum_b, above.n_c - above.sum_c)
-        return msgspec.structs.replace(above, sum_b=below[0], sum_c=below[1])
-
     def _between(self, threshold: Threshold, far: int) -> float:
         """What the baseline has between both edges, two standard errors taken off."""
         above = threshold.source.counts_above(np.array([threshold.bin, far], dtype=np.int64))
@@ -193,7 +207,7 @@ class UnitExceedance(msgspec.Struct, frozen=True):
 
     def _bounded(self, state: UnitExceedanceState, batch: UnitBatch, between: float) -> UnitExceedanceState:
         """With the blocks in the sums of PASS, and in the past."""
-        rows = int(batch.rows.max()) + 1 if batch.rows.size else 1
+        rows = int(batch.rows.max()) + 1
         gap = grown(state.gap, rows, np.nan).copy()
         overall, recent = (grown_sums(sums, rows) for sums in (state.overall, state.recent))
         pairs = batch.take(batch.paired)

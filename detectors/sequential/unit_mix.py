@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import log
 from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.past import grown
@@ -26,20 +25,41 @@ _PRIOR_SHARE: Final = 0.05
 
 
 class UnitLabels(msgspec.Struct, frozen=True, eq=False):
-    """The blocks that closed at one moment, so that any set of a label's values can be counted by bucket of units.
+    """The blocks that closed at one moment: how often each value of a label came, by bucket of units.
 
     Parameters
     ----------
-    values : names that occur, ascending.
-    counted : some of the names to the batch in which their values are ones and all others zeros.
+    rows : int64 [m], distinct, each >= 1: rows of segments.
+    values : names that occur, distinct.
+    n_b, n_c : [m, K] values of each arm in each bucket.
+    k_b, k_c : [V, m, K] how many of them were each of the names.
+
+    Raises
+    ------
+    ValueError : when a name repeats or shapes do not fit; batches made of it refuse wrong numbers.
     """
 
+    rows: Ints
     values: tuple[str, ...]
-    counted: Callable[[tuple[str, ...]], UnitBatch]
+    n_b: Floats
+    n_c: Floats
+    k_b: Floats
+    k_c: Floats
+
+    def __post_init__(self) -> None:
+        shape = (len(self.values), *self.n_b.shape)
+        if len(set(self.values)) != len(self.values) or {self.k_b.shape, self.k_c.shape} != {shape}:
+            raise ValueError(f"UnitLabels: counts are values × rows × buckets, found {self.k_b.shape}, not {shape}")
+
+    def counted(self, names: tuple[str, ...]) -> UnitBatch:
+        """The batch in which some of the names are ones and all others zeros."""
+        chosen = np.array([name in names for name in self.values], dtype=np.bool_)
+        k_b, k_c = (counts[chosen].sum(axis=0) for counts in (self.k_b, self.k_c))
+        return UnitBatch.of_counts(self.rows, n_b=self.n_b, k_b=k_b, n_c=self.n_c, k_c=k_c)
 
 
 class ValueState(msgspec.Struct, frozen=True, eq=False):
-    """One value: evidence that its share rose or fell, the sums that exclude it, its shares, [R] log weights in rows."""
+    """One value: evidence that its share rose or fell, sums that exclude it, its shares, [R] log weights."""
 
     rose: UnitEvalueState
     fell: UnitEvalueState

@@ -17,6 +17,7 @@ import detectors.gaussian
 import detectors.sequential
 from detectors.adaptive.drift import Drift, DriftState
 from detectors.adaptive.half_space_trees import HalfSpaceTrees, HalfSpaceTreesState
+from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.gaussian.mahalanobis import Mahalanobis, MahalanobisState
 from detectors.gaussian.mewma import Mewma, MewmaState
@@ -35,6 +36,8 @@ from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
 from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
+from detectors.sequential.unit_exceedance import UnitExceedance, UnitExceedanceState, UnitTails
+from detectors.sequential.unit_mix import UnitLabels, UnitMix, UnitMixState
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
@@ -331,6 +334,77 @@ def by_unit(detector: UnitEvalue | UnitBound) -> Case:
     )
 
 
+def buckets_of(rng: np.random.Generator, n: tuple[int, int]) -> tuple[Ints, Floats, Floats]:
+    """Rows of up to three of the segments, and how many values each arm has in each bucket."""
+    rows = np.flatnonzero(rng.random(ROWS - 1) < 0.8) + 1
+    n_b, n_c = (rng.multinomial(size, np.full(BUCKETS, 1 / BUCKETS), rows.size).astype(np.float64) for size in n)
+    return rows, n_b, n_c
+
+
+def unit_quantile(detector: UnitExceedance) -> Case:
+    """The case of a quantile gate on units: a minute for each six inputs."""
+
+    def draw(rng: np.random.Generator, number: int) -> UnitTails:
+        rows, n_b, n_c = buckets_of(rng, (400, 60))
+
+        def batch(rate: float) -> UnitBatch:
+            k_b, k_c = (rng.binomial(n.astype(int), r).astype(np.float64) for n, r in ((n_b, 0.05), (n_c, rate)))
+            return UnitBatch.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+
+        values = rng.integers(1, 51, 400 * rows.size).astype(np.float64) ** 2
+        return UnitTails(LogHistogram.of(values), batch(0.06), batch(0.04), 10_000 * number)
+
+    def says(state: UnitExceedanceState) -> list[float | None]:
+        gates = (detector.harm(state), detector.excluded(state), detector.excluded(state, recent=True))
+        return [float(value) for said in gates for value in np.ravel(said)]
+
+    def late(at_ms: Any) -> UnitTails:
+        some = draw(np.random.default_rng(0), 0)
+        return UnitTails(some.baseline, some.near, some.far, at_ms)
+
+    return Case(
+        detector,
+        UnitExceedanceState,
+        take=detector.observe,
+        says=says,
+        draw=draw,
+        nothing=0.0,
+        refused=(lambda: late(np.inf), lambda: late(np.nan)),
+    )
+
+
+def unit_mix(detector: UnitMix) -> Case:
+    """The case of a mix gate on units: five values."""
+
+    def draw(rng: np.random.Generator, _: int) -> UnitLabels:
+        rows, n_b, n_c = buckets_of(rng, (40, 10))
+
+        def split(n: Floats, shares: list[float]) -> Floats:
+            return np.moveaxis(rng.multinomial(n.astype(int), shares), -1, 0).astype(np.float64)
+
+        k_b, k_c = split(n_b, [0.6, 0.2, 0.1, 0.05, 0.05]), split(n_c, [0.5, 0.2, 0.2, 0.05, 0.05])
+        return UnitLabels(rows, tuple("abcde"), n_b, n_c, k_b, k_c)
+
+    def says(state: UnitMixState) -> list[float | None]:
+        gates = (detector.harm(state), detector.excluded(state), detector.excluded(state, recent=True))
+        return [float(value) for said in gates for value in np.ravel(said)]
+
+    def broken(bad: float) -> Callable[[], UnitBatch]:
+        one = np.ones((1, BUCKETS))
+        labels = UnitLabels(np.array([1]), ("a",), one, one, one[None], one[None] * bad)
+        return lambda: labels.counted(("a",))
+
+    return Case(
+        detector,
+        UnitMixState,
+        take=detector.observe,
+        says=says,
+        draw=draw,
+        nothing=0.0,
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf)),
+    )
+
+
 def split(detector: SampleRatio) -> Case:
     """The sample-ratio test's case: it says its evidence; units of two epochs in each batch."""
 
@@ -368,6 +442,12 @@ CASES = {
     "sample-ratio": split(SampleRatio(canaries=("v2",))),
     "unit-evalue": by_unit(UnitEvalue(tolerance=0.001, relative=False)),
     "unit-bound": by_unit(UnitBound(margins=(0.01, 0.3), relative=False)),
+    "unit-bound, either": by_unit(UnitBound(margins=(0.3,), worse="either", relative=False)),
+    "unit-exceedance, p95": unit_quantile(
+        UnitExceedance(level=0.95, tolerance=0.0, margin=0.1, shares=(0.05, 0.5, 1.0))
+    ),
+    "unit-exceedance, p50 lower": unit_quantile(UnitExceedance(level=0.5, tolerance=0.025, margin=0.1, worse="lower")),
+    "unit-mix": unit_mix(UnitMix(tolerance=0.005, margins=(0.02, 0.2))),
     "joint": joint(Joint(dimensions=3)),
     "effect": effect(Effect()),
     "effect, relative": effect(Effect(relative=True)),
