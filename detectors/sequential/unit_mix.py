@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Floats
 from detectors.batches import MeanBatch
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.past import grown
@@ -16,46 +16,13 @@ from detectors.sequential.row_weights import shared_out, start_weights, weighted
 from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.unit_batches import UnitBatch
+from detectors.unit_label_batches import UnitLabels
 from schemas.event import OTHER
 
 VALUES_MAX: Final = 16
 """Values with evidence of their own, the last of them ``other``: each needs sums over all buckets of units."""
 
 _PRIOR_SHARE: Final = 0.05
-
-
-class UnitLabels(msgspec.Struct, frozen=True, eq=False):
-    """The blocks that closed at one moment: how often each value of a label came, by bucket of units.
-
-    Parameters
-    ----------
-    rows : int64 [m], distinct, each >= 1: rows of segments.
-    values : names that occur, distinct.
-    n_b, n_c : [m, K] values of each arm in each bucket.
-    k_b, k_c : [V, m, K] how many of them were each of the names.
-
-    Raises
-    ------
-    ValueError : when a name repeats or shapes do not fit; batches made of it refuse wrong numbers.
-    """
-
-    rows: Ints
-    values: tuple[str, ...]
-    n_b: Floats
-    n_c: Floats
-    k_b: Floats
-    k_c: Floats
-
-    def __post_init__(self) -> None:
-        shape = (len(self.values), *self.n_b.shape)
-        if len(set(self.values)) != len(self.values) or {self.k_b.shape, self.k_c.shape} != {shape}:
-            raise ValueError(f"UnitLabels: counts are values × rows × buckets, found {self.k_b.shape}, not {shape}")
-
-    def counted(self, names: tuple[str, ...]) -> UnitBatch:
-        """The batch in which some of the names are ones and all others zeros."""
-        chosen = np.array([name in names for name in self.values], dtype=np.bool_)
-        k_b, k_c = (counts[chosen].sum(axis=0) for counts in (self.k_b, self.k_c))
-        return UnitBatch.of_counts(self.rows, n_b=self.n_b, k_b=k_b, n_c=self.n_c, k_c=k_c)
 
 
 class ValueState(msgspec.Struct, frozen=True, eq=False):

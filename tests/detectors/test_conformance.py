@@ -37,7 +37,7 @@ from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
 from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.sequential.unit_exceedance import UnitExceedance, UnitExceedanceState, UnitTails
-from detectors.sequential.unit_mix import UnitLabels, UnitMix, UnitMixState
+from detectors.sequential.unit_mix import UnitMix, UnitMixState
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts
@@ -45,6 +45,7 @@ from detectors.summaries.log_histogram import LogHistogram
 from detectors.summaries.moments import Moments
 from detectors.summaries.scatter import Scatter
 from detectors.unit_batches import BUCKETS, UnitBatch
+from detectors.unit_label_batches import UnitLabels
 from detectors.vector_batches import VectorBatch
 
 ROWS = 4

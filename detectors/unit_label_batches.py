@@ -1,0 +1,79 @@
+"""Label counts of both arms by bucket of units: what an output mix is judged from where units are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from detectors.arrays import Floats, Ints
+from detectors.blocks import Block
+from detectors.label_batches import LabelBatch, label_batch
+from detectors.summaries.bucket_counts import BucketCounts
+from detectors.unit_batches import BUCKETS, UnitBatch
+from detectors.unit_strays import bucket_of_strays
+
+
+class UnitLabels(msgspec.Struct, frozen=True, eq=False):
+    """The blocks that closed at one moment: how often each value of a label came, by bucket of units.
+
+    Parameters
+    ----------
+    rows : int64 [m], distinct, each >= 1: rows of segments.
+    values : names that occur, distinct.
+    n_b, n_c : [m, K] values of each arm in each bucket.
+    k_b, k_c : [V, m, K] how many of them were each of the names.
+
+    Raises
+    ------
+    ValueError : when a name repeats or shapes do not fit; batches made of it refuse wrong numbers.
+    """
+
+    rows: Ints
+    values: tuple[str, ...]
+    n_b: Floats
+    n_c: Floats
+    k_b: Floats
+    k_c: Floats
+
+    def __post_init__(self) -> None:
+        shape = (len(self.values), *self.n_b.shape)
+        if len(set(self.values)) != len(self.values) or {self.k_b.shape, self.k_c.shape} != {shape}:
+            raise ValueError(f"UnitLabels: counts are values × rows × buckets, found {self.k_b.shape}, not {shape}")
+
+    def counted(self, names: tuple[str, ...]) -> UnitBatch:
+        """The batch in which some of the names are ones and all others zeros."""
+        chosen = np.array([name in names for name in self.values], dtype=np.bool_)
+        k_b, k_c = (counts[chosen].sum(axis=0) for counts in (self.k_b, self.k_c))
+        return UnitBatch.of_counts(self.rows, n_b=self.n_b, k_b=k_b, n_c=self.n_c, k_c=k_c)
+
+
+def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: str) -> UnitLabels:
+    """The counts of one label, those without a unit as in :mod:`detectors.unit_strays`.
+
+    Parameters
+    ----------
+    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them; at least one.
+    label : its bare name.
+    baseline, canary : versions.
+    """
+    whole: LabelBatch = label_batch(blocks, label, baseline=baseline, canary=canary)
+    stray = bucket_of_strays(max(block.ended_ms for block in blocks))
+
+    def of(version: str, counts: Floats) -> Floats:
+        table = np.array([[_of(block, version, label, name) for block in blocks] for name in whole.values])
+        table = table.reshape(len(whole.values), len(blocks), BUCKETS)
+        table[:, :, stray] += counts.T - table.sum(axis=2)
+        return table
+
+    k_b, k_c = of(baseline, whole.b), of(canary, whole.c)
+    return UnitLabels(whole.rows, whole.values, k_b.sum(axis=0), k_c.sum(axis=0), k_b, k_c)
+
+
+def _of(block: Block, version: str, label: str, name: str) -> Floats:
+    """[K] how often one value of a label came from each bucket."""
+    summary = block.arms.get(version)
+    units = None if summary is None else summary.units
+    counts = BucketCounts.empty() if units is None else units.labels.get(label, {}).get(name, BucketCounts.empty())
+    return counts.by_bucket()
