@@ -15,7 +15,7 @@ from detectors.sequential.exceedance import Exceedance, ExceedanceState
 from schemas.plan import Metric, Plan
 from schemas.units import PPM
 
-_NO_MARGIN = 0.99
+NO_MARGIN = 0.99
 """A metric that only holds or observes needs a margin for its bound; this one is never asked for."""
 
 
@@ -39,7 +39,7 @@ class QuantileGate:
     def __init__(self, plan: Plan, metric: Metric, shares_ppm: tuple[int, ...]) -> None:
         directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
         shares = tuple(share_ppm / PPM for share_ppm in shares_ppm)
-        margin = float(metric.margin or _NO_MARGIN)
+        margin = float(metric.margin or NO_MARGIN)
         self._baseline, self._name, self._shares_ppm = plan.baseline, metric.name, shares_ppm
         self._sides = tuple(
             Exceedance(level=metric.level or 0.5, tolerance=metric.tolerated, margin=margin, worse=worse, shares=shares)
