@@ -89,4 +89,3 @@ independent: request'
                 "carry unit, or release with independent: request"
             )
     return None
-

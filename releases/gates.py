@@ -18,10 +18,19 @@ from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from releases.budget import ALPHA_PASS
+from releases.counting import Counts
 from releases.margins import Margins
 from releases.mix_gate import MixGate, MixKnown
 from releases.quantile_gate import QuantileGate, QuantileKnown
 from releases.ramps.ramp import stages_of
+from releases.unit_gates import (
+    UnitGate,
+    UnitKnown,
+    UnitMixGate,
+    UnitMixKnown,
+    UnitQuantileGate,
+    UnitQuantileKnown,
+)
 from schemas.plan import Metric, Plan
 from schemas.units import PPM
 
@@ -42,7 +51,7 @@ class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
     effect: EffectState
 
 
-Known = RateKnown | MeanKnown | QuantileKnown | MixKnown
+Known = RateKnown | MeanKnown | QuantileKnown | MixKnown | UnitKnown | UnitQuantileKnown | UnitMixKnown
 
 
 class Gate(Protocol):
@@ -85,14 +94,17 @@ class Gate(Protocol):
 
 
 @lru_cache(maxsize=256)
-def gate_of(plan: Plan, metric: Metric) -> Gate:
-    """The gate that a plan's metric asks for. Built once per plan: it has no state."""
+def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
+    """The gate that a plan's metric asks for, counting units or requests. Built once per plan: it has no state."""
     shares = {PPM} | {
         min(PPM, s.weight_ppm * k) for s in stages_of(plan.ramp) for k in range(1, len(plan.canaries) + 1)
     }
     if metric.level is not None:
-        return QuantileGate(plan, metric, tuple(sorted(shares if plan.advance == "population" else {PPM})))
+        asked = tuple(sorted(shares if plan.advance == "population" else {PPM}))
+        return QuantileGate(plan, metric, asked) if counts == "request" else UnitQuantileGate(plan, metric, asked)
     margins = Margins(plan, metric, shares)
+    if counts == "unit":
+        return UnitMixGate(plan, metric, margins) if metric.kind == "mix" else UnitGate(plan, metric, margins)
     if metric.kind == "rate":
         return RateGate(plan.baseline, metric.tolerated, margins)
     if metric.kind == "mix":

@@ -14,12 +14,15 @@ from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
-from releases.gates import Known, gate_of
+from releases.counting import Counting, count, start_counting, uncounted
+from releases.gates import Gate, Known, gate_of
 from releases.margins import margin_at
 from releases.sentence import Arms, comparison, degradation, once_in
+from releases.split_check import SplitSeen, follow, see, split_evidence, start_split
 from releases.verdict import combine
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Metric, Plan
+from schemas.route import Route
 from schemas.units import PPM
 
 PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
@@ -35,11 +38,15 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     blocks : the stretches of log time within which the arms are compared.
     known : canary → gate's label → what its detectors know.
     watched : the observers, which alert and never decide.
+    counting : what one observation is.
+    split : whether the split is as the routes asked.
     """
 
     blocks: BlocksState
     known: dict[str, dict[str, Known]]
     watched: watch.Watched
+    counting: Counting
+    split: SplitSeen
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -67,17 +74,32 @@ class Ruling(msgspec.Struct, frozen=True):
 
 def start_judge(plan: Plan) -> JudgeState:
     """No evidence yet."""
-    known = {c: {gate.label: gate_of(plan, gate).start() for gate in plan.gates} for c in plan.canaries}
-    return JudgeState(BlocksState(), known, watch.start(plan))
+    counting = start_counting(plan)
+    return JudgeState(BlocksState(), _nothing_known(plan, counting), watch.start(plan), counting, start_split(plan))
+
+
+def _nothing_known(plan: Plan, counting: Counting) -> dict[str, dict[str, Known]]:
+    return {
+        canary: {gate.label: _gate(plan, gate, counting).start() for gate in plan.gates} for canary in plan.canaries
+    }
+
+
+def _gate(plan: Plan, metric: Metric, counting: Counting) -> Gate:
+    return gate_of(plan, metric, "unit" if counting.units else "request")
 
 
 def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
     """The canary's share has changed: promotion will ask for the data since now as well."""
     known = {
-        canary: {gate.label: gate_of(plan, gate).begin_step(gates[gate.label]) for gate in plan.gates}
+        canary: {gate.label: _gate(plan, gate, state.counting).begin_step(gates[gate.label]) for gate in plan.gates}
         for canary, gates in state.known.items()
     }
     return msgspec.structs.replace(state, known=known)
+
+
+def asked(state: JudgeState, route: Route) -> JudgeState:
+    """A route was sent to the routers, for the first time or again."""
+    return msgspec.structs.replace(state, split=follow(state.split, route))
 
 
 def observe(
@@ -102,13 +124,18 @@ def observe(
     versions = {plan.baseline, *plan.canaries}
     ours = {key: summary for key, summary in beat.items() if key[0] in versions}
     open_blocks, closed = block_structure.add(state.blocks, ours, beat_end_ms)
-    known = state.known
+    known, counting = state.known, state.counting
     if closed:
+        counting = count(counting, (plan.baseline, *plan.canaries), closed)
+        if counting.counts != state.counting.counts:
+            known = _nothing_known(plan, counting)
         known = {
-            canary: {g.label: gate_of(plan, g).observe(gates[g.label], closed, canary) for g in plan.gates}
-            for canary, gates in state.known.items()
+            canary: {g.label: _gate(plan, g, counting).observe(gates[g.label], closed, canary) for g in plan.gates}
+            for canary, gates in known.items()
         }
-    return JudgeState(open_blocks, known, watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms))
+    watched = watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms)
+    split = see(plan, state.split, units, now_ms=beat_end_ms)
+    return JudgeState(open_blocks, known, watched, counting, split)
 
 
 class _Found(NamedTuple):
@@ -124,7 +151,14 @@ def rule(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_p
     """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
     found = _found(plan, state, running, for_share_ppm)
     failed = {one.gate.action for one in found if one.verdict is Verdict.FAIL}
-    return Ruling(combine(one.verdict for one in found), "hold" if failed == {"hold"} else "rollback")
+    verdict = _with_split([one.verdict for one in found], split_evidence(plan, state.split))
+    return Ruling(verdict, "hold" if failed == {"hold"} else "rollback")
+
+
+def _with_split(gates: list[Verdict], split: Evidence | None) -> Verdict:
+    """The verdict of the gates; none of them can be trusted when the split is broken, but a FAIL closes traffic."""
+    broken = [Verdict.ERROR] if split is not None and split.verdict is Verdict.ERROR else []
+    return combine([*gates, *broken])
 
 
 def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Judgement:
@@ -144,13 +178,15 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
         rows = _rows(plan, state, one, for_share_ppm)
         evidence += rows
         failed += [(row.log_evidence or 0.0, one.gate.action, row) for row in rows if row.verdict is Verdict.FAIL]
-    observed = watch.evidence(plan, state.watched)
+    split = split_evidence(plan, state.split)
+    observed = (*((split,) if split is not None else ()), *watch.evidence(plan, state.watched))
     if failed:
         rollbacks = [one for one in failed if one[1] == "rollback"]
         _, action, row = max(rollbacks or failed, key=lambda one: one[0])
         return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
-    verdict = combine(one.verdict for one in found)
-    return Judgement(verdict, _reason(verdict, evidence), (*evidence, *observed), "rollback")
+    verdict = _with_split([one.verdict for one in found], split)
+    reason = split.sentence if split is not None and verdict is split.verdict is Verdict.ERROR else None
+    return Judgement(verdict, reason or _reason(verdict, evidence), (*evidence, *observed), "rollback")
 
 
 def _reason(verdict: Verdict, evidence: list[Evidence]) -> str:
@@ -166,9 +202,10 @@ def _found(plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: i
     found: list[_Found] = []
     for canary in running:
         known = state.known[canary]
+        unknown = uncounted(state.counting, (plan.baseline, canary)) is not None
         for action in ("rollback", "hold"):
             gates = [gate for gate in plan.gates if gate.action == action]
-            logs = {gate.label: gate_of(plan, gate).evidence(known[gate.label]) for gate in gates}
+            logs = {gate.label: _gate(plan, gate, state.counting).evidence(known[gate.label]) for gate in gates}
             together = release_evidence(plan, logs, action)
             fails = bool(gates) and together >= fail_threshold(plan, len(running))
             worst = max(logs, key=lambda label: logs[label]) if fails else None
@@ -177,7 +214,8 @@ def _found(plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: i
                 if gate.label == worst:
                     found.append(_Found(canary, gate, Verdict.FAIL, together))
                 else:
-                    verdict = _verdict(plan, gate, known[gate.label], share_ppm, alone)
+                    judge = _gate(plan, gate, state.counting)
+                    verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[gate.label], share_ppm, alone)
                     found.append(_Found(canary, gate, verdict, alone))
     return found
 
@@ -190,18 +228,17 @@ def _rows(plan: Plan, state: JudgeState, found: _Found, share_ppm: int) -> list[
     if verdict is Verdict.FAIL:
         row, segment = _row(plan, state, canary, gate)
         rows = [(row, segment), (0, "")] if segment else rows
-    return [_evidence(plan, gate, canary, known, (row, segment, verdict, shown, share_ppm)) for row, segment in rows]
+    return [_evidence(plan, state, found, known, (row, segment, shown, share_ppm)) for row, segment in rows]
 
 
 def _row(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> tuple[int, str]:
     """The row that shows most harm: the total, or the segment that the total hides."""
-    harm = gate_of(plan, gate).harm(state.known[canary][gate.label])
+    harm = _gate(plan, gate, state.counting).harm(state.known[canary][gate.label])
     row = max(range(len(harm)), key=lambda index: harm[index])
     return row, state.blocks.segments[row - 1] if row else ""
 
 
-def _verdict(plan: Plan, gate: Metric, known: Known, share_ppm: int, log_evidence: float) -> Verdict:
-    judge = gate_of(plan, gate)
+def _verdict(judge: Gate, known: Known, share_ppm: int, log_evidence: float) -> Verdict:
     estimate = judge.estimate(known, 0)
     if estimate.n_canary == 0 or estimate.n_baseline == 0:
         return Verdict.NO_DATA
@@ -214,15 +251,17 @@ def _verdict(plan: Plan, gate: Metric, known: Known, share_ppm: int, log_evidenc
 
 
 def _evidence(
-    plan: Plan, gate: Metric, canary: str, known: Known, found: tuple[int, str, Verdict, float, int]
+    plan: Plan, state: JudgeState, found: _Found, known: Known, shown: tuple[int, str, float, int]
 ) -> Evidence:
-    row, segment, verdict, log_evidence, share_ppm = found
-    judge = gate_of(plan, gate)
+    canary, gate, verdict, _ = found
+    row, segment, log_evidence, share_ppm = shown
+    judge = _gate(plan, gate, state.counting)
     estimate = judge.estimate(known, row)
     arms = Arms(canary, estimate.canary, plan.baseline, estimate.baseline)
     pair = comparison(gate, arms, detail=judge.detail(known, row))
     where = f" in segment {segment}" if segment else ""
-    counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}"
+    by_unit = ", counted by unit" if state.counting.units else ""
+    counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}{by_unit}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
         case Verdict.FAIL:
@@ -230,7 +269,8 @@ def _evidence(
         case Verdict.PASS:
             sentence = f"{counts}; more than {margin} worse is excluded"
         case Verdict.NO_DATA:
-            sentence = f"{gate.label}: nothing of {canary} to compare with {plan.baseline} yet"
+            unknown = uncounted(state.counting, (plan.baseline, canary))
+            sentence = f"{gate.label}: {unknown or f'nothing of {canary} to compare with {plan.baseline} yet'}"
         case Verdict.ERROR:
             sentence = f"{gate.label}: the evidence of {canary} is not a number"
         case Verdict.INCONCLUSIVE:

@@ -34,6 +34,15 @@ def quantity(metric: Metric, value: float | None) -> str:
     return f"{_digits(value)} ms" if metric.name.endswith(_SUFFIX_MS) else _digits(value)
 
 
+def percentage(share: float) -> str:
+    """A share in words.
+
+    >>> percentage(0.0241)
+    '2.41 %'
+    """
+    return f"{_digits(100 * share)} %"
+
+
 def degradation(metric: Metric, harm: float) -> str:
     """A degradation in words: points for rates and shares, a percentage for values.
 

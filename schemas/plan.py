@@ -83,6 +83,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to release, how fast, and judged by what.
 
+    ``independent`` says what one observation is; without it units are, where events carry them.
+
     >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
     >>> plan.ramp.steps[0].weight, plan.metrics[0].tolerated
     (10000, 0.00125)
@@ -96,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alpha: float = 0.05
     advance: Literal["population", "strict"] = "population"
     by_segment: bool = True
-    independent: Literal["unit", "request"] = "request"
+    independent: Literal["unit", "request"] | None = None
     limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
@@ -133,8 +135,6 @@ def check_rules(plan: Plan) -> None:
     _check_names(plan)
     if not 0 < plan.alpha <= 0.5:
         raise RuleError("$.alpha", f"found {plan.alpha:g}; allowed is more than 0 and at most 0.5")
-    if plan.independent == "unit":
-        raise RuleError("$.independent", "found 'unit'; this version counts requests: allowed is request")
     check_ramp(plan.ramp, len(plan.canaries))
     if not 1 <= len(plan.metrics) <= METRICS_IN_PLAN_MAX:
         raise RuleError("$.metrics", f"found {len(plan.metrics)} metrics; allowed are 1 to {METRICS_IN_PLAN_MAX}")

@@ -12,7 +12,7 @@ import msgspec
 from detectors.blocks import due
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
-from releases.judge import JudgeState, begin_step, rule, start_judge
+from releases.judge import JudgeState, asked, begin_step, rule, start_judge
 from releases.judge import observe as observe_beat
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
@@ -203,4 +203,7 @@ def _step(service: Service, given: MachineInput) -> tuple[Service, tuple[Effect,
         judge = start_judge(after.plan)
     elif after is not None and before is not None and judge is not None and after.step_since_ms != before.step_since_ms:
         judge = begin_step(after.plan, judge)
+    for effect in effects:
+        if isinstance(effect, Publish) and judge is not None:
+            judge = asked(judge, effect.route)
     return _with(service, release=state, judge=judge), effects

@@ -290,8 +290,8 @@ MISTAKES = [
     ("by_segment: true", "by_segment: maybe", "6: by_segment: found 'maybe'; allowed is true or false"),
     (
         "independent: request",
-        "independent: unit",
-        "7: independent: found 'unit'; this version counts requests: allowed is request",
+        "independent: user",
+        "7: independent: found 'user'; allowed are unit, request",
     ),
     (
         "by_segment: true",
