@@ -31,7 +31,7 @@ from detectors.sequential.label_mix import LabelMix
 from detectors.sequential.margin_2x2 import Margin2x2
 from detectors.sequential.mean_evalue import MeanEvalue
 from detectors.sequential.sample_ratio import SampleRatio
-from detectors.sequential.unit_gates import UnitEvalue
+from detectors.sequential.unit_evalue import UnitEvalue
 from detectors.split_batches import SplitBatch
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import LogHistogram

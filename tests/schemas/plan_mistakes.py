@@ -291,7 +291,7 @@ MISTAKES = [
     (
         "independent: request",
         "independent: user",
-        "7: independent: found 'user'; allowed are unit, request",
+        "7: independent: found 'user'; allowed are request, unit",
     ),
     (
         "by_segment: true",
