@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import isfinite
 from typing import Any, ClassVar, Final, Literal
 
@@ -21,6 +22,11 @@ _ADWIN_UNIT: Final = 2.0
 _PAGE_HINKLEY_DELTA: Final = 0.25
 _PAGE_HINKLEY_THRESHOLD: Final = 12.0
 
+_FED_MAX: Final = 2_048
+_fed: OrderedDict[tuple[Drift, bytes], Any] = OrderedDict()
+"""river's detectors by the values that they were fed with: each window only adds one to the last. Nothing depends on
+what is in here; what is missing is fed again."""
+
 
 class DriftState(msgspec.Struct, frozen=True, eq=False):
     """The values since the last change, oldest first, at most as many as the detector keeps."""
@@ -33,7 +39,7 @@ class Drift(msgspec.Struct, frozen=True):
 
     ``adwin`` compares all splits of its window (Bifet and Gavaldà 2007): sure, and slow on small changes.
     ``page-hinkley`` adds up deviations from the running mean (Page 1954): quick on lasting ones. The state holds the
-    last values and not river's object, which is fed again with them for each score: no pickle, bounded, the same on
+    last values and not river's object, which can be fed with them again at any time: no pickle, bounded, the same on
     any machine. Values are scaled by mean and standard deviation of the first ``warm_up`` that are kept. After a
     change the past begins anew. Neither has an error rate over a release, so they alert and never decide.
 
@@ -41,7 +47,7 @@ class Drift(msgspec.Struct, frozen=True):
     ----------
     method : ``adwin`` or ``page-hinkley``.
     warm_up : values before the first opinion, >= 10.
-    window : values kept, > warm_up.
+    window : values kept, > warm_up; a quarter more come before the oldest are dropped, since then river starts again.
 
     Raises
     ------
@@ -82,7 +88,7 @@ class Drift(msgspec.Struct, frozen=True):
             return Score(None, None, None)
         centre, spread = self._scale(state.past)
         z = (x - centre) / spread
-        changed = self._changed((np.append(state.past, x) - centre) / spread)
+        changed = self._changed(state.past, x)
         return Score(z if isfinite(z) else None, changed, changed)
 
     def learn(self, state: DriftState, x: float) -> DriftState:
@@ -91,24 +97,39 @@ class Drift(msgspec.Struct, frozen=True):
 
     def learn_scored(self, state: DriftState, x: float, changed: bool) -> DriftState:
         """The same for a caller that has the score already."""
-        return DriftState(np.array([x]) if changed else np.append(state.past, x)[-self.window :])
+        past = np.append(state.past, x)
+        if past.size >= self.window + self.window // 4:
+            past = past[-self.window :]
+        return DriftState(np.array([x]) if changed else past)
 
     def _scale(self, past: Floats) -> tuple[float, float]:
         first = past[: self.warm_up]
         centre, spread = float(first.mean()), float(first.std())
         return centre, spread if spread > 0.0 else max(1e-6 * abs(centre), 1e-12)
 
-    def _changed(self, standardised: Floats) -> bool:
-        """Whether the newest value is where the detector finds a change."""
+    def _changed(self, past: Floats, x: float) -> bool:
+        """Whether a detector that has seen the past finds a change at this value."""
+        detector = _fed.pop((self, past.tobytes()), None) or self._built(past)
+        self._feed(detector, past, np.array([x]))
+        _fed[self, np.append(past, x).tobytes()] = detector
+        if len(_fed) > _FED_MAX:
+            _fed.popitem(last=False)
+        return bool(detector.drift_detected)
+
+    def _built(self, past: Floats) -> Any:
+        """river's detector, fed with the past."""
         detector: Any
         if self.method == "adwin":
             detector = _ADWIN(delta=_ADWIN_DELTA, clock=1)
-            values = np.clip(standardised, -_SPREADS, _SPREADS) / _ADWIN_UNIT
         else:
             detector = drift.PageHinkley(
                 min_instances=self.warm_up, delta=_PAGE_HINKLEY_DELTA, threshold=_PAGE_HINKLEY_THRESHOLD
             )
-            values = np.clip(standardised, -_SPREADS, _SPREADS)
-        for value in values.tolist():
+        self._feed(detector, past, past)
+        return detector
+
+    def _feed(self, detector: Any, past: Floats, values: Floats) -> None:
+        centre, spread = self._scale(past)
+        unit = _ADWIN_UNIT if self.method == "adwin" else 1.0
+        for value in (np.clip((values - centre) / spread, -_SPREADS, _SPREADS) / unit).tolist():
             detector.update(value)
-        return bool(detector.drift_detected)

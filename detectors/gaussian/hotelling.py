@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -91,6 +92,7 @@ def _f(t2: float, factor: float, df1: int, df2: int) -> F:
     return F(t2, factor * t2, df1, df2, float(f_distribution.sf(factor * t2, df1, df2)))
 
 
+@lru_cache(maxsize=4096)
 def new_point_limit(m: int, p: int, alpha: float) -> float:
     """The T² that a new vector exceeds with chance α, mean and covariance being estimated from m others.
 

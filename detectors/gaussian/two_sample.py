@@ -6,8 +6,7 @@ from math import isfinite, sqrt
 from typing import ClassVar, NamedTuple
 
 import msgspec
-from scipy.special import ndtr
-from scipy.stats import t as t_distribution
+from scipy.special import ndtr, stdtr
 
 from detectors.debouncing import Debounce
 from detectors.protocol import Score
@@ -36,7 +35,7 @@ def welch(first: Moments, second: Moments) -> Compared | None:
     share = a / (a + b)
     degrees = 1.0 / (share**2 / (first.n - 1) + (1.0 - share) ** 2 / (second.n - 1))
     statistic = (first.mean - second.mean) / sqrt(a + b)
-    return Compared(statistic, 2.0 * float(t_distribution.sf(abs(statistic), degrees)))
+    return Compared(statistic, 2.0 * float(stdtr(degrees, -abs(statistic))))
 
 
 def two_proportions(first: Rate, second: Rate) -> Compared | None:
