@@ -62,6 +62,15 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
         """[m] which blocks have both arms, each with at least a share of SHARE_MIN."""
         return np.minimum(self.n_b, self.n_c) > SHARE_MIN * (self.n_b + self.n_c)
 
+    @property
+    def pairs(self) -> RateBatch:
+        """The blocks that have both arms."""
+        chosen = self.paired
+        if chosen.all():
+            return self
+        n_b, k_b, n_c, k_c = (column[chosen] for column in (self.n_b, self.k_b, self.n_c, self.k_c))
+        return RateBatch(self.rows[chosen], n_b, k_b, n_c, k_c, self.stride)
+
 
 class MeanBatch(msgspec.Struct, frozen=True, eq=False):
     """Moments of both arms in m blocks, at most one for each row.
@@ -97,7 +106,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         if any(column.shape != self.rows.shape for column in columns):
             raise ValueError("MeanBatch: every column has one entry for each row")
         numbers = np.array(columns)
-        if not np.isfinite(numbers).all() or bool((numbers[[0, 2, 3, 5]] < 0).any()):
+        if not np.isfinite(numbers).all() or (numbers.size and numbers[[0, 2, 3, 5]].min() < 0):
             raise ValueError("MeanBatch: every number must be finite, and n and m2 >= 0")
 
     @classmethod
@@ -124,6 +133,8 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
 
     def take(self, chosen: Flags) -> MeanBatch:
         """Some of the blocks."""
+        if chosen.all():
+            return self
         return MeanBatch(
             self.rows[chosen],
             n_b=self.n_b[chosen],

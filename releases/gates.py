@@ -8,15 +8,18 @@ from typing import Protocol
 
 import msgspec
 
-from detectors.batches import MeanBatch, RateBatch, mean_batch, rate_batch
+from detectors.batches import MeanBatch, mean_batch, rate_batch
 from detectors.blocks import Block
 from detectors.sequential.averaging import log_either
 from detectors.sequential.bounds import MeanBound, MeanBoundState
+from detectors.sequential.compared import compare
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
+from detectors.sequential.past import learn_means
+from detectors.sequential.two_by_two import log_ratio, tables_of
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
 from releases.margins import Margins
@@ -114,7 +117,7 @@ def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
 
 
 class RateGate:
-    """The error rate, by 2×2 e-processes."""
+    """The error rate, by 2×2 e-processes. A block is compared once for FAIL and PASS."""
 
     detector, detector_version = Evalue2x2.NAME, Evalue2x2.VERSION
 
@@ -131,11 +134,18 @@ class RateGate:
 
     def observe(self, known: Known, blocks: Sequence[Block], canary: str) -> RateKnown:
         assert isinstance(known, RateKnown)
-        batch: RateBatch = rate_batch(blocks, lambda arm: arm.requests, baseline=self._baseline, canary=canary)
+        batch = rate_batch(blocks, lambda arm: arm.requests, baseline=self._baseline, canary=canary)
+        if batch.rows.size == 0:
+            return known
+        past, pairs = known.fail.past, batch.pairs
+        fail, bound = (detector.alternatives(past, pairs.rows) for detector in (self._fail, self._bound))
+        log_e = log_ratio(tables_of(pairs), *fail.beside(bound))
+        means = MeanBatch.of_rates(batch)
+        past, cut = learn_means(past, means), fail.gap.size
         return RateKnown(
-            self._fail.observe(known.fail, batch),
-            self._bound.observe(known.bound, batch),
-            self._effect.observe(known.effect, MeanBatch.of_rates(batch)),
+            self._fail.advanced(known.fail, batch, log_e[:, :cut], past),
+            self._bound.advanced(known.bound, batch, log_e[:, cut:], past),
+            self._effect.observe(known.effect, means),
         )
 
     def evidence(self, known: Known) -> float:
@@ -181,11 +191,18 @@ class MeanGate:
     def observe(self, known: Known, blocks: Sequence[Block], canary: str) -> MeanKnown:
         assert isinstance(known, MeanKnown)
         batch = mean_batch(blocks, self._name, baseline=self._baseline, canary=canary)
-        return MeanKnown(
-            tuple(gate.observe(state, batch) for gate, state in zip(self._fail, known.fail, strict=True)),
-            tuple(bound.observe(state, batch) for bound, state in zip(self._bounds, known.bounds, strict=True)),
-            self._effect.observe(known.effect, batch),
-        )
+        if batch.rows.size == 0:
+            return known
+        fails, bounds, effect = [], [], None
+        for gate, bound, fail_known, bound_known in zip(
+            self._fail, self._bounds, known.fail, known.bounds, strict=True
+        ):
+            amounts = (0.0, gate.tolerance, *bound.margins)
+            seen = compare(fail_known.past, batch, gate.worse, amounts)
+            fails.append(gate.advanced(fail_known, seen.columns(1, 2)))
+            bounds.append(bound.advanced(bound_known, seen.columns(2, len(amounts))))
+            effect = effect or self._effect.advanced(known.effect, seen.pairs, seen.found)
+        return MeanKnown(tuple(fails), tuple(bounds), effect or known.effect)
 
     def evidence(self, known: Known) -> float:
         assert isinstance(known, MeanKnown)

@@ -11,8 +11,8 @@ import numpy as np
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch
 from detectors.rows import placed
-from detectors.sequential.differences import Differences, Worse, differences, scales
-from detectors.sequential.mean_evalue import learn_means, spread
+from detectors.sequential.compared import Compared, compare
+from detectors.sequential.differences import Differences, Worse
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import Past, grown, start_past
 
@@ -90,24 +90,23 @@ class MeanBound(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        height = int(batch.rows.max()) + 1
-        mean, sd = spread(state.past, height)
-        ready = batch.paired & ~np.isnan(sd[batch.rows]) & (batch.n_b + batch.n_c > 2)
-        past = learn_means(state.past, batch)
+        return self.advanced(state, compare(state.past, batch, self.worse, self.margins))
+
+    def advanced(self, state: MeanBoundState, compared: Compared) -> MeanBoundState:
+        """The same for a caller that has compared the blocks already: in a column for each margin."""
+        height, pairs = compared.mean.size, compared.pairs
         r = grown(state.r, height, np.nan)
         overall, recent = (grown(sums, height, 0.0) for sums in (state.overall, state.recent))
-        if ready.any():
-            pairs = batch.take(ready)
-            rows = pairs.rows
-            compared = differences(pairs, scales(self.worse, np.array(self.margins), mean[rows]))
-            place = placed(rows, batch.stride)
-            r = self._tuned(r, place.where, mean, sd)
-            overall, recent = place.added(self._signed(compared), overall, recent)
-        return MeanBoundState(past, r, overall, recent)
+        ready = compared.take(~np.isnan(compared.sd[pairs.rows]) & (pairs.n_b + pairs.n_c > 2))
+        if ready.pairs.rows.size:
+            place = placed(ready.pairs.rows, pairs.stride)
+            r = self._tuned(r, place.where, compared.mean, compared.sd)
+            overall, recent = place.added(self._signed(ready.found), overall, recent)
+        return MeanBoundState(compared.past, r, overall, recent)
 
     def excluded(self, state: MeanBoundState, *, recent: bool = False) -> Floats:
         """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
-        w, s, v_score, v_hc = np.moveaxis(state.recent if recent else state.overall, 1, 0)
+        w, s, v_score, v_hc = (state.recent if recent else state.overall).swapaxes(0, 1)
         v = np.maximum(v_score, v_hc)
         known = (v > 0) & ~np.isnan(state.r)
         z = -s * np.sqrt(np.divide(w, v, out=np.zeros_like(v), where=known))

@@ -10,7 +10,8 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
-from detectors.sequential.differences import differences
+from detectors.rows import placed
+from detectors.sequential.differences import Differences, differences
 from detectors.sequential.normal_mixture import best_rho, bound_two_sided
 from detectors.sequential.past import grown
 
@@ -37,15 +38,14 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class EffectState(msgspec.Struct, frozen=True, eq=False):
-    """Sums over blocks by row: counts, information w, w × mean of each arm, and both variances."""
+    """Sums over blocks.
 
-    n_b: Floats
-    n_c: Floats
-    w: Floats
-    b: Floats
-    c: Floats
-    v_score: Floats
-    v_hc: Floats
+    Parameters
+    ----------
+    sums : [R, 7] by row: counts of baseline and canary, information w, w × mean of each arm, and both variances.
+    """
+
+    sums: Floats
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -83,44 +83,38 @@ class Effect(msgspec.Struct, frozen=True):
 
     def start(self) -> EffectState:
         """Nothing known."""
-        return EffectState(*(np.zeros(1) for _ in range(7)))
+        return EffectState(np.zeros((1, 7)))
 
     def observe(self, state: EffectState, batch: MeanBatch) -> EffectState:
         """After the blocks that closed at one moment; a block with one arm changes nothing."""
-        pair = batch.paired
-        if not pair.any():
+        pairs = batch.take(batch.paired)
+        return self.advanced(state, pairs, differences(pairs, np.ones((pairs.rows.size, 1))))
+
+    def advanced(self, state: EffectState, pairs: MeanBatch, compared: Differences) -> EffectState:
+        """The same for a caller that has compared the blocks already.
+
+        Parameters
+        ----------
+        pairs : the blocks with both arms.
+        compared : [m, …] their differences; the first column is with the baseline as it is.
+        """
+        if pairs.rows.size == 0:
             return state
-        pairs = batch.take(pair)
-        compared = differences(pairs, np.ones((pairs.rows.size, 1)))
-        weight = compared.weight[:, 0]
-        additions = (
-            pairs.n_b,
-            pairs.n_c,
-            weight,
-            weight * pairs.mean_b,
-            weight * pairs.mean_c,
-            compared.v_score[:, 0],
-            compared.v_hc[:, 0],
-        )
-        sums = []
-        olds = (state.n_b, state.n_c, state.w, state.b, state.c, state.v_score, state.v_hc)
-        for old, new in zip(olds, additions, strict=True):
-            total = grown(old, int(pairs.rows.max()) + 1, 0.0).copy()
-            total[pairs.rows] += new
-            total[0] += new.sum()
-            sums.append(total)
-        return EffectState(*sums)
+        w = compared.weight[:, 0]
+        arms = (pairs.n_b, pairs.n_c, w, w * pairs.mean_b, w * pairs.mean_c)
+        added = np.array((*arms, compared.v_score[:, 0], compared.v_hc[:, 0])).T
+        known = grown(state.sums, int(pairs.rows.max()) + 1, 0.0)
+        return EffectState(*placed(pairs.rows, pairs.stride).added(added, known))
 
     def estimate(self, state: EffectState, row: int) -> Estimate:
         """The estimate of one row; row 0 is the total. A row that was never seen has no numbers."""
-        if row >= state.w.size or state.w[row] <= 0:
+        n_b, n_c, w, b, c, v_score, v_hc = state.sums[row].tolist() if row < len(state.sums) else [0.0] * 7
+        if w <= 0:
             return Estimate(0, 0, None, None, None, None, None)
-        w = float(state.w[row])
-        baseline, canary = float(state.b[row]) / w, float(state.c[row]) / w
-        v = float(max(state.v_score[row], state.v_hc[row]))
+        baseline, canary, v = b / w, c / w, max(v_score, v_hc)
         r = np.array(best_rho(_TUNED_WEIGHT, self.alpha, one_sided=False))
         half = float(bound_two_sided(np.array(w), self.alpha, r)) * (v / w) ** 0.5 / w
-        counts = (round(float(state.n_b[row])), round(float(state.n_c[row])))
+        counts = (round(n_b), round(n_c))
         effect = canary - baseline
         if self.relative and baseline != 0.0:
             effect /= abs(baseline)

@@ -7,11 +7,11 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.onset import Mixture, advance, log_combined, log_evidence, start_mixture, with_rows
-from detectors.sequential.past import Past, learn, rate_of, start_past
-from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+from detectors.sequential.past import Past, learn_means, rate_of, start_past
+from detectors.sequential.two_by_two import Alternatives, log_ratio, odds_times, tables_of
 
 RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 
@@ -78,16 +78,28 @@ class Evalue2x2(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        pair = batch.paired
-        rows = batch.rows[pair]
+        pairs = batch.pairs
+        log_e = log_ratio(tables_of(pairs), *self.alternatives(state.past, pairs.rows))
+        return self.advanced(state, batch, log_e, learn_rates(state.past, batch))
+
+    def alternatives(self, past: Past, rows: Ints) -> Alternatives:
+        """[m, J] of blocks in some rows, each θ_c beyond the edge of the null."""
+        rate = rate_of(past, rows, self.prior_rate)
+        theta_b = np.minimum(rate, 1.0 - self.tolerance - 1e-6 * (1.0 - self.tolerance))
+        theta_c = odds_times(theta_b + self.tolerance, np.array(self.ratios))
+        one = np.ones(len(self.ratios))
+        return Alternatives(theta_b[:, None] * one, theta_c, self.tolerance * one)
+
+    def advanced(self, state: Evalue2x2State, batch: RateBatch, log_e: Floats, past: Past) -> Evalue2x2State:
+        """The same for a caller that has compared the blocks already.
+
+        Parameters
+        ----------
+        log_e : [m, J] of the blocks with both arms, against :meth:`alternatives`.
+        past : of the baseline, with these blocks in it.
+        """
         mixture = with_rows(state.mixture, batch.rows, batch.stride)
-        if rows.size:
-            theta_b, theta_c = self._alternatives(rate_of(state.past, rows, self.prior_rate))
-            counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
-            tables = Tables(*(count[pair][:, None] for count in counts))
-            log_e = log_ratio(tables, theta_b, theta_c, np.array(self.tolerance))
-            mixture = advance(mixture, rows, log_e, batch.stride)
-        return Evalue2x2State(learn_rates(state.past, batch), mixture)
+        return Evalue2x2State(past, advance(mixture, batch.pairs.rows, log_e, batch.stride))
 
     def harm(self, state: Evalue2x2State) -> Floats:
         """[R] log e-value of each row."""
@@ -97,13 +109,7 @@ class Evalue2x2(msgspec.Struct, frozen=True):
         """Log e-value of the gate."""
         return log_combined(state.mixture)
 
-    def _alternatives(self, rate: Floats) -> tuple[Floats, Floats]:
-        """θ_b [m, 1] and θ_c [m, J], each θ_c beyond the edge of the null."""
-        theta_b = np.minimum(rate, 1.0 - self.tolerance - 1e-6 * (1.0 - self.tolerance))
-        return theta_b[:, None], odds_times(theta_b + self.tolerance, np.array(self.ratios))
-
 
 def learn_rates(past: Past, batch: RateBatch) -> Past:
     """The past with the baseline's arm of a batch in it."""
-    means = MeanBatch.of_rates(batch)
-    return learn(past, batch.rows, n=batch.n_b, mean=means.mean_b, m2=means.m2_b, stride=batch.stride)
+    return learn_means(past, MeanBatch.of_rates(batch))

@@ -7,12 +7,12 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, Ints
 from detectors.batches import RateBatch
 from detectors.rows import placed
 from detectors.sequential.evalue_2x2 import learn_rates
 from detectors.sequential.past import Past, grown, rate_of, start_past
-from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+from detectors.sequential.two_by_two import Alternatives, log_ratio, odds_times, tables_of
 
 RATIOS: Final = (0.7, 1.0, 1.3)
 
@@ -78,23 +78,35 @@ class Margin2x2(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        pair = batch.paired
-        rows = batch.rows[pair]
+        pairs = batch.pairs
+        log_e = log_ratio(tables_of(pairs), *self.alternatives(state.past, pairs.rows))
+        return self.advanced(state, batch, log_e, learn_rates(state.past, batch))
+
+    def alternatives(self, past: Past, rows: Ints) -> Alternatives:
+        """[m, G J] of blocks in some rows: for each margin its alternatives, none beyond it."""
+        theta_b = rate_of(past, rows, self.prior_rate)[:, None]
+        gap = np.repeat(self.margins, len(RATIOS))
+        theta_c = np.tile(odds_times(theta_b[:, 0], np.array(RATIOS)), len(self.margins))
+        return Alternatives(theta_b + np.zeros(gap.size), np.minimum(theta_c, theta_b + gap), gap)
+
+    def advanced(self, state: Margin2x2State, batch: RateBatch, log_e: Floats, past: Past) -> Margin2x2State:
+        """The same for a caller that has compared the blocks already.
+
+        Parameters
+        ----------
+        log_e : [m, G J] of the blocks with both arms, against :meth:`alternatives`.
+        past : of the baseline, with these blocks in it.
+        """
         overall, recent = (grown(log_c, int(batch.rows.max()) + 1, 0.0) for log_c in (state.overall, state.recent))
+        rows = batch.pairs.rows
         if rows.size:
-            margins = np.array(self.margins)[:, None]
-            rate = rate_of(state.past, rows, self.prior_rate)
-            theta_b = rate[:, None, None]
-            theta_c = np.minimum(odds_times(rate, np.array(RATIOS))[:, None, :], theta_b + margins)
-            counts = (batch.k_b, batch.n_b, batch.k_c, batch.n_c)
-            tables = Tables(*(count[pair][:, None, None] for count in counts))
-            gain = log_ratio(tables, theta_b, theta_c, margins)
+            gain = log_e.reshape(-1, len(self.margins), len(RATIOS))
             overall, recent = placed(rows, batch.stride).added(gain, overall, recent)
-        return Margin2x2State(learn_rates(state.past, batch), overall, recent)
+        return Margin2x2State(past, overall, recent)
 
     def excluded(self, state: Margin2x2State, *, recent: bool = False) -> Floats:
         """[R, G] log e-value against each margin, averaged over the alternatives; ``recent``: since the last step."""
         log_c = state.recent if recent else state.overall
         top = log_c.max(axis=2)
-        evidence: Floats = top + np.log(np.exp(log_c - top[:, :, None]).mean(axis=2))
+        evidence: Floats = top + np.log(np.add.reduce(np.exp(log_c - top[:, :, None]), axis=2) / len(RATIOS))
         return evidence

@@ -9,19 +9,14 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
-from detectors.sequential.differences import Worse, differences, scales
+from detectors.sequential.compared import Compared, compare
+from detectors.sequential.differences import Worse
 from detectors.sequential.onset import Mixture, advance, log_combined, log_evidence, start_mixture, with_rows
-from detectors.sequential.past import Past, grown, learn, start_past
+from detectors.sequential.past import Past, start_past
 
 EFFECTS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Relative effects that the bets are tuned to."""
 
-PAST_MIN: Final = 20.0
-"""Values of the baseline before the first bet: a standard deviation from fewer can ruin every bet for good."""
-
-_CV_OF_A_CONSTANT: Final = 0.1
-_CV_MIN: Final = 1e-9
-_MEAN_MIN: Final = 1e-100
 _SPENT_MAX: Final = 1e140
 """λ √V is cut here so that its square is a number; no gain comes near it."""
 
@@ -82,19 +77,20 @@ class MeanEvalue(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        height = int(batch.rows.max()) + 1
-        mean, sd = spread(state.past, height)
-        ready = batch.paired & ~np.isnan(sd[batch.rows])
+        return self.advanced(state, compare(state.past, batch, self.worse, (self.tolerance,)))
+
+    def advanced(self, state: MeanEvalueState, compared: Compared) -> MeanEvalueState:
+        """The same for a caller that has compared the blocks already: in one column, for the tolerance."""
+        batch = compared.batch
         mixture = with_rows(state.mixture, batch.rows, batch.stride)
-        if ready.any():
-            pairs = batch.take(ready)
-            m, sigma = mean[pairs.rows], sd[pairs.rows]
-            compared = differences(pairs, scales(self.worse, np.array([self.tolerance]), m))
-            s = compared.s if self.worse == "higher" else -compared.s
-            bets = self._bets(np.abs(m), sigma)
-            spent = np.minimum(bets * np.sqrt(compared.v_hc), _SPENT_MAX)
-            mixture = advance(mixture, pairs.rows, bets * s - 0.5 * spent**2, batch.stride)
-        return MeanEvalueState(learn_means(state.past, batch), mixture)
+        ready = compared.take(~np.isnan(compared.sd[compared.pairs.rows]))
+        rows = ready.pairs.rows
+        if rows.size:
+            s = ready.found.s if self.worse == "higher" else -ready.found.s
+            bets = self._bets(np.abs(compared.mean[rows]), compared.sd[rows])
+            spent = np.minimum(bets * np.sqrt(ready.found.v_hc), _SPENT_MAX)
+            mixture = advance(mixture, rows, bets * s - 0.5 * spent**2, batch.stride)
+        return MeanEvalueState(compared.past, mixture)
 
     def harm(self, state: MeanEvalueState) -> Floats:
         """[R] log e-value of each row."""
@@ -110,21 +106,3 @@ class MeanEvalue(msgspec.Struct, frozen=True):
         tempered = effects / np.minimum(4.0, (1.0 + effects) ** 2)
         bets: Floats = (mean / sd / sd)[:, None] * tempered
         return bets
-
-
-def learn_means(past: Past, batch: MeanBatch) -> Past:
-    """The past with the baseline's arm of a batch in it."""
-    return learn(past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b, stride=batch.stride)
-
-
-def spread(past: Past, rows: int) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the baseline's past; the latter NaN with fewer than PAST_MIN values.
-
-    A constant baseline counts as one with a coefficient of variation of 0.1, so that a canary that leaves it is
-    seen. A mean of zero leaves nothing for a relative effect to be relative to: NaN.
-    """
-    n, mean, m2 = (grown(a, rows, 0.0) for a in (past.n, past.mean, past.m2))
-    magnitude = np.abs(mean)
-    sd = np.sqrt(m2 / np.maximum(n, 1.0))
-    sd = np.where(sd > _CV_MIN * magnitude, sd, _CV_OF_A_CONSTANT * magnitude)
-    return mean, np.where((n >= PAST_MIN) & (magnitude > _MEAN_MIN), sd, np.nan)

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+from detectors.batches import MeanBatch
 from detectors.rows import placed
 
 MEMORY_REQUESTS: Final = 3_000.0
@@ -15,6 +16,13 @@ MEMORY_REQUESTS: Final = 3_000.0
 
 PRIOR_REQUESTS: Final = 100.0
 """How many requests the prior rate counts for."""
+
+PAST_MIN: Final = 20.0
+"""Values of the baseline before the first bet: a standard deviation from fewer can ruin every bet for good."""
+
+_CV_OF_A_CONSTANT: Final = 0.1
+_CV_MIN: Final = 1e-9
+_MEAN_MIN: Final = 1e-100
 
 
 def grown(array: Floats, rows: int, fill: float) -> Floats:
@@ -83,3 +91,21 @@ def rate_of(past: Past, rows: Ints, prior: float) -> Floats:
     n, mean = grown(past.n, height, 0.0)[rows], grown(past.mean, height, 0.0)[rows]
     rates: Floats = (n * mean + PRIOR_REQUESTS * prior) / (n + PRIOR_REQUESTS)
     return rates
+
+
+def learn_means(past: Past, batch: MeanBatch) -> Past:
+    """The past with the baseline's arm of a batch in it."""
+    return learn(past, batch.rows, n=batch.n_b, mean=batch.mean_b, m2=batch.m2_b, stride=batch.stride)
+
+
+def spread(past: Past, rows: int) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the baseline's past; the latter NaN with fewer than PAST_MIN values.
+
+    A constant baseline counts as one with a coefficient of variation of 0.1, so that a canary that leaves it is
+    seen. A mean of zero leaves nothing for a relative effect to be relative to: NaN.
+    """
+    n, mean, m2 = (grown(a, rows, 0.0) for a in (past.n, past.mean, past.m2))
+    magnitude = np.abs(mean)
+    sd = np.sqrt(m2 / np.maximum(n, 1.0))
+    sd = np.where(sd > _CV_MIN * magnitude, sd, _CV_OF_A_CONSTANT * magnitude)
+    return mean, np.where((n >= PAST_MIN) & (magnitude > _MEAN_MIN), sd, np.nan)

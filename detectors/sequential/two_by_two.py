@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors.arrays import Floats
+from detectors.batches import RateBatch
 
 _POLISHINGS: Final = 2
 _MARGIN: Final = 1e-12
@@ -26,7 +27,8 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
 
     With h(θ, q) = (1-θ)/(1-q) - θ/q the derivative is n_b h(theta_b, q) + n_c h(theta_c, q + gap). Times all its
     denominators it is a cubic, whose sign alternates at -gap, 0, 1-gap and 1: three real roots, ours in the middle,
-    so Viète's formula finds it. Two Newton steps on the derivative restore what the cubic's rounding lost.
+    so Viète's formula finds it. Two Newton steps on the derivative, with h = (q-θ)/(q(1-q)), restore what the cubic's
+    rounding lost. Below, a is a third of the cubic's second coefficient.
 
     Parameters
     ----------
@@ -41,22 +43,42 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
     if not gap.any():
         mixed: Floats = (n_b * theta_b + n_c * theta_c) / (n_b + n_c)
         return mixed
-    share = n_c / (n_b + n_c)
-    a = -(1.0 - share) * (1.0 - 2.0 * gap + theta_b) - share * (1.0 - gap + theta_c)
-    b = (1.0 - share) * (theta_b * (1.0 - 2.0 * gap) - gap * (1.0 - gap)) + share * (theta_c - gap)
-    c = (1.0 - share) * theta_b * gap * (1.0 - gap)
-    radius = np.sqrt(a * a / 9.0 - b / 3.0)
-    cosine = (a * b / 6.0 - c / 2.0 - a**3 / 27.0) / radius**3
-    angle = (np.arccos(np.clip(cosine, -1.0, 1.0)) - 2.0 * np.pi) / 3.0
-    ceiling = (1.0 - gap) * (1.0 - _MARGIN)
-    q: Floats = np.clip(2.0 * radius * np.cos(angle) - a / 3.0, _MARGIN, ceiling)
+    share_c = n_c / (n_b + n_c)
+    share_b, free = 1.0 - share_c, 1.0 - gap
+    a = (share_b * (free - gap + theta_b) + share_c * (free + theta_c)) / -3.0
+    b = share_b * (theta_b * (free - gap) - gap * free) + share_c * (theta_c - gap)
+    c = share_b * theta_b * (gap * free)
+    radius = np.sqrt(a * a - b / 3.0)
+    cosine = (0.5 * (a * b - c) - a * a * a) / (radius * radius * radius)
+    angle = (np.arccos(np.maximum(np.minimum(cosine, 1.0), -1.0)) - 2.0 * np.pi) / 3.0
+    ceiling = free * (1.0 - _MARGIN)
+    q: Floats = np.minimum(np.maximum(2.0 * radius * np.cos(angle) - a, _MARGIN), ceiling)
     for _ in range(_POLISHINGS):
         u = q + gap
-        b_up, b_down, c_up, c_down = (1 - theta_b) / (1 - q), theta_b / q, (1 - theta_c) / (1 - u), theta_c / u
-        slope = n_b * (b_up - b_down) + n_c * (c_up - c_down)
-        bend = n_b * (b_up / (1 - q) + b_down / q) + n_c * (c_up / (1 - u) + c_down / u)
-        q = np.clip(q - slope / bend, 0.1 * q, ceiling)
+        spread_b, spread_c = q * (1.0 - q), u * (1.0 - u)
+        pull_b, pull_c = n_b / spread_b, n_c / spread_c
+        slope = pull_b * (q - theta_b) + pull_c * (u - theta_c)
+        bend_b = pull_b / spread_b * (q * q + theta_b * (1.0 - 2.0 * q))
+        bend = bend_b + pull_c / spread_c * (u * u + theta_c * (1.0 - 2.0 * u))
+        q = np.minimum(np.maximum(q - slope / bend, 0.1 * q), ceiling)
     return q
+
+
+class Alternatives(NamedTuple):
+    """What each block's table is compared with, in columns: (theta_b, theta_c) [m, J] against a null with ``gap`` [J].
+
+    >>> one = Alternatives(np.full((1, 1), 0.01), np.full((1, 1), 0.02), np.zeros(1))
+    >>> one.beside(one).theta_c.tolist()
+    [[0.02, 0.02]]
+    """
+
+    theta_b: Floats
+    theta_c: Floats
+    gap: Floats
+
+    def beside(self, other: Alternatives) -> Alternatives:
+        """The columns of both: what shares its tables is compared at once."""
+        return Alternatives(*(np.concatenate(pair, axis=-1) for pair in zip(self, other, strict=True)))
 
 
 class Tables(NamedTuple):
@@ -66,6 +88,11 @@ class Tables(NamedTuple):
     n_b: Floats
     k_c: Floats
     n_c: Floats
+
+
+def tables_of(pairs: RateBatch) -> Tables:
+    """The tables of blocks with both arms, each [m, 1]."""
+    return Tables(*(column[:, None] for column in (pairs.k_b, pairs.n_b, pairs.k_c, pairs.n_c)))
 
 
 def log_ratio(tables: Tables, theta_b: Floats, theta_c: Floats, gap: Floats) -> Floats:

@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
-from detectors.sequential.mean_evalue import spread
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
-from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, start_past
+from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, spread, start_past
 from detectors.unit_batches import UnitBatch
 
 _CV_MIN: Final = 1e-9

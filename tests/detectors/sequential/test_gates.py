@@ -12,7 +12,8 @@ from detectors.sequential.bounds import MeanBound
 from detectors.sequential.effect import Effect
 from detectors.sequential.evalue_2x2 import Evalue2x2
 from detectors.sequential.margin_2x2 import Margin2x2
-from detectors.sequential.mean_evalue import PAST_MIN, MeanEvalue
+from detectors.sequential.mean_evalue import MeanEvalue
+from detectors.sequential.past import PAST_MIN
 from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
