@@ -152,7 +152,7 @@ def check(settings: Settings) -> list[str]:
     wanted = topics(settings)
     present = [topic for topic in wanted if topic.name in partitions]
     findings = [f"{topic.name}: missing; `serinus topics create` makes it" for topic in wanted if topic not in present]
-    configs = {} if settings.embedded else _configs(client, settings, present)
+    described = {} if settings.embedded else _described(client, settings, present)
     for topic in present:
         found = partitions[topic.name]
         if topic.partitions_fixed and found != topic.partitions:
@@ -160,8 +160,8 @@ def check(settings: Settings) -> list[str]:
                 f"{topic.name}: found {found} partitions; inputs_partitions says {topic.partitions},"
                 " and the count may never change"
             )
-        if topic.name in configs:
-            findings += differences(topic, configs[topic.name])
+        if topic.name in described:
+            findings += differences(topic, described[topic.name])
     return findings
 
 
@@ -195,16 +195,18 @@ def _partitions(client: AdminClient, settings: Settings) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in _topics(client, settings).items()}
 
 
-def _configs(client: AdminClient, settings: Settings, wanted: list[Topic]) -> dict[str, dict[str, str]]:
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in wanted]
-    if not resources:
-        return {}
-    configs = {}
-    for resource, answer in client.describe_configs(resources, request_timeout=_TIMEOUT_S).items():
-        try:
-            configs[resource.name] = {name: entry.value for name, entry in answer.result().items()}
-        except KafkaException as error:
-            raise UnreachableError(
-                f"Kafka at {settings.brokers} does not describe {resource.name}: {error.args[0].str()}"
-            ) from error
-    return configs
+def _described(client: AdminClient, settings: Settings, wanted: list[Topic]) -> dict[str, dict[str, str]]:
+    try:
+        return configs(client, [topic.name for topic in wanted])
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {settings.brokers} does not describe: {error.args[0].str()}") from error
+
+
+def configs(client: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """The broker's settings of topics that exist; raises KafkaException when it does not tell them."""
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    answers = client.describe_configs(resources, request_timeout=_TIMEOUT_S) if resources else {}
+    return {
+        resource.name: {name: entry.value for name, entry in answer.result().items()}
+        for resource, answer in answers.items()
+    }

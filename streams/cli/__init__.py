@@ -19,6 +19,7 @@ TABLE = {
     "record": Entry("streams.cli.record:record", "Copy a topic into lines for replay."),
     "replay": Entry("streams.cli.replay:replay", "Judge recorded events by the code of the pipeline."),
     "simulate": Entry("streams.cli.simulate:simulate", "Try a plan on made-up traffic that follows its routes."),
+    "doctor": Entry("streams.cli.doctor:doctor", "Examine a set-up and say what to do."),
     "config": Entry("streams.cli.config:config", "Show the settings in force and where each comes from."),
     "schemas": Entry("streams.cli.schemas:schemas", "Write or check the JSON Schemas and the AsyncAPI document."),
     "version": Entry("streams.cli.version:version", "Show the version."),
