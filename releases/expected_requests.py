@@ -57,14 +57,28 @@ def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm:
     >>> round(canary_requests(plan, plan.gates[0], weight_ppm=10_000, for_share_ppm=500_000))
     964
     """
-    baseline_ppm = PPM - weight_ppm * len(plan.canaries)
-    share = weight_ppm / (weight_ppm + baseline_ppm)
+    share = _share(plan, weight_ppm)
     margin = margin_at(plan, gate, for_share_ppm)
     if gate.level is not None:
         return _of_quantile(gate, share, margin, 1.0 if plan.advance == "strict" else for_share_ppm / PPM)
     if gate.kind == "mix":
         return _of_rate(share, margin, MIX_SHARE_ASSUMED)
     return _of_rate(share, margin, ERROR_RATE_ASSUMED) if gate.kind == "rate" else _of_mean(share, margin)
+
+
+def error_requests(margin: float, *, weight_ppm: int, plan: Plan) -> float:
+    """Requests of each canary until it is expected to be excluded that its errors are more frequent by ``margin``.
+
+    >>> from schemas.plan import EXAMPLE, parse_plan
+    >>> round(error_requests(0.01, weight_ppm=10_000, plan=parse_plan(EXAMPLE)))
+    964
+    """
+    return _of_rate(_share(plan, weight_ppm), margin, ERROR_RATE_ASSUMED)
+
+
+def _share(plan: Plan, weight_ppm: int) -> float:
+    """The canary's share of the requests that are compared: its own and the baseline's."""
+    return weight_ppm / (weight_ppm + PPM - weight_ppm * len(plan.canaries))
 
 
 def _of_rate(share: float, margin: float, p: float) -> float:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from releases.budget import ALPHA_PASS, gate_weights
-from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests
+from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests, error_requests
+from releases.harm import GRID
 from releases.margins import margin_at
 from releases.opening_hours import closed_ms_max, hours_text
+from releases.ramps.adaptive import LEAP_FACTOR_MAX, fastest_way
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
 from releases.sentence import degradation
 from releases.wording import duration_text, names_text, share_text
 from schemas.plan import Metric, Plan
+from schemas.ramp import Adaptive
 from schemas.units import PPM
 
 REQUESTS_MANY = 100_000
@@ -59,7 +62,7 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     lines.append(
         "Requests are counted one by one: where a user sends many that are alike, a gate errs more than alpha says."
     )
-    lines += [_step(plan, index, pace) for index, pace in enumerate(paces)]
+    lines += [*_adaptive(plan), *(_step(plan, index, pace, len(paces)) for index, pace in enumerate(paces))]
     lines.append(
         f"Expected numbers are for a canary as good as {plan.baseline}, with an error rate of "
         f"{ERROR_RATE_ASSUMED * 100:g} % and numbers whose standard deviation is {CV_ASSUMED:g} × their mean."
@@ -77,7 +80,7 @@ def paces_of(plan: Plan, rate_per_s: float | None) -> list[Pace]:
 
     Promotion asks for PASS on the data since the last step as well, so nothing earlier counts there.
     """
-    stages, paces = stages_of(plan.ramp), list[Pace]()
+    stages, paces = fastest_way(plan.ramp) if isinstance(plan.ramp, Adaptive) else stages_of(plan.ramp), list[Pace]()
     for index, stage in enumerate(stages):
         last = index + 1 == len(stages)
         for_share_ppm = PPM if last else min(PPM, stages[index + 1].weight_ppm * len(plan.canaries))
@@ -140,9 +143,18 @@ def _observers(plan: Plan) -> list[str]:
     return [f"{names_text(watched)}: watched and shown, never decided by."] if watched else []
 
 
-def _step(plan: Plan, index: int, pace: Pace) -> str:
+def _adaptive(plan: Plan) -> list[str]:
+    if not isinstance(plan.ramp, Adaptive):
+        return []
+    budget = f"{plan.ramp.harm_budget} failed requests more than with {plan.baseline}"
+    return [
+        f"The ramp is adaptive, its steps as below at the fastest: it opens as much, at most {LEAP_FACTOR_MAX} times "
+        f"the share, as cannot cost {budget} before the hold is over.",
+    ]
+
+
+def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
     each = " each" if len(plan.canaries) > 1 else ""
-    count = len(stages_of(plan.ramp))
     asked = ", ".join(
         f"{gate.label} worse by {degradation(gate, margin_at(plan, gate, pace.for_share_ppm))} "
         f"(about {pace.requests[gate.label]:,.0f} canary requests)"
@@ -204,8 +216,24 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
     return [f"Warning: {line}." for line in found]
 
 
+def _warning_of_harm(plan: Plan, rate_per_s: float) -> list[str]:
+    """However long one waits, the last share's hold may cost this much, by the bound that an equal canary gets."""
+    ramp = plan.ramp
+    if not isinstance(ramp, Adaptive):
+        return []
+    hold = rate_per_s * ramp.hold / 1_000 * ramp.to / PPM
+    costs = [(hold + error_requests(margin, weight_ppm=int(ramp.to), plan=plan)) * margin for margin in GRID]
+    least = min(costs) * len(plan.canaries)
+    if least <= ramp.harm_budget:
+        return []
+    return [
+        f"a step to {share_text(ramp.to)} for {_time(ramp.hold)} may cost {least:,.0f} extra failed requests at best, "
+        f"and the harm budget is {ramp.harm_budget}: it is hardly ever taken"
+    ]
+
+
 def _warnings_of_rate(plan: Plan, paces: list[Pace], rate_per_s: float) -> list[str]:
-    limits, found = plan.limits, list[str]()
+    limits, found = plan.limits, _warning_of_harm(plan, rate_per_s)
     holds_ms = sum(pace.stage.hold_ms for pace in paces)
     total_ms = _total_ms(paces)
     if total_ms >= limits.max_duration > holds_ms:

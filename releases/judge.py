@@ -12,10 +12,12 @@ from detectors import blocks as block_structure
 from detectors.blocks import BlocksState
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
+from releases import harm as harm_budget
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
 from releases.counting import Counting, count, start_counting, uncounted
 from releases.gates import Gate, Known, gate_of
+from releases.harm import HarmState
 from releases.margins import margin_at
 from releases.sentence import Arms, comparison, degradation, once_in
 from releases.split_check import SplitSeen, follow, see, split_evidence, start_split
@@ -40,6 +42,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     watched : the observers, which alert and never decide.
     counting : what one observation is.
     split : whether the split is as the routes asked.
+    harm : what an adaptive ramp may have spent of its budget.
     """
 
     blocks: BlocksState
@@ -47,6 +50,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     watched: watch.Watched
     counting: Counting
     split: SplitSeen
+    harm: HarmState = HarmState()
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -74,8 +78,9 @@ class Ruling(msgspec.Struct, frozen=True):
 
 def start_judge(plan: Plan) -> JudgeState:
     """No evidence yet."""
-    counting = start_counting(plan)
-    return JudgeState(BlocksState(), _nothing_known(plan, counting), watch.start(plan), counting, start_split(plan))
+    counting, harm = start_counting(plan), harm_budget.start_harm(plan)
+    known = _nothing_known(plan, counting)
+    return JudgeState(BlocksState(), known, watch.start(plan), counting, start_split(plan), harm)
 
 
 def _nothing_known(plan: Plan, counting: Counting) -> dict[str, dict[str, Known]]:
@@ -94,7 +99,7 @@ def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
         canary: {gate.label: _gate(plan, gate, state.counting).begin_step(gates[gate.label]) for gate in plan.gates}
         for canary, gates in state.known.items()
     }
-    return msgspec.structs.replace(state, known=known)
+    return msgspec.structs.replace(state, known=known, harm=harm_budget.begin_step(state.harm))
 
 
 def asked(state: JudgeState, route: Route) -> JudgeState:
@@ -135,7 +140,8 @@ def observe(
         }
     watched = watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms)
     split = see(plan, state.split, units, now_ms=beat_end_ms)
-    return JudgeState(open_blocks, known, watched, counting, split)
+    harm = harm_budget.observe(plan, state.harm, ours, closed, beat_end_ms=beat_end_ms)
+    return JudgeState(open_blocks, known, watched, counting, split, harm)
 
 
 class _Found(NamedTuple):
@@ -152,6 +158,8 @@ def rule(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_p
     found = _found(plan, state, running, for_share_ppm)
     failed = {one.gate.action for one in found if one.verdict is Verdict.FAIL}
     verdict = _with_split([one.verdict for one in found], split_evidence(plan, state.split))
+    if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
+        verdict = Verdict.INCONCLUSIVE
     return Ruling(verdict, "hold" if failed == {"hold"} else "rollback")
 
 
@@ -186,7 +194,12 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
         return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
     verdict = _with_split([one.verdict for one in found], split)
     reason = split.sentence if split is not None and verdict is split.verdict is Verdict.ERROR else None
-    return Judgement(verdict, reason or _reason(verdict, evidence), (*evidence, *observed), "rollback")
+    reason = reason or _reason(verdict, evidence)
+    if verdict is Verdict.PASS and (short := harm_budget.shortage(plan, state.harm, running, for_share_ppm)):
+        verdict, reason = Verdict.INCONCLUSIVE, short
+    elif verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
+        reason = f"{reason}; {spent}"
+    return Judgement(verdict, reason, (*evidence, *observed), "rollback")
 
 
 def _reason(verdict: Verdict, evidence: list[Evidence]) -> str:

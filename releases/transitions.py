@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 
 from releases.machine_io import Decide, Effect, Publish
+from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState
 from releases.routing import observed, route_of, weights_of
 from releases.wording import duration_text, sentence, share_text, weights_text
 from schemas.decision import Action, Decision, State
 from schemas.evidence import Verdict
+from schemas.ramp import Adaptive
 from schemas.units import PPM
 
 ACTOR = "serinus"
@@ -112,10 +114,14 @@ def resumed(release: Release, why: str | None = None, *, now_ms: int) -> Move:
 
 
 def advanced(release: Release, why: str) -> Move:
-    """The next stage of the ramp is opened."""
+    """The next stage of the ramp is opened; an adaptive one leaps to the last that the evidence speaks of."""
     before, stages = release.canary_weights_ppm, release.stages
-    weights = before | dict.fromkeys(release.running, stages[release.opened].weight_ppm)
-    opened = release.opened + 1
+    opened, ramp = release.opened + 1, release.plan.ramp
+    if isinstance(ramp, Adaptive):
+        rungs = within_reach(ramp, opened=release.opened, present_ppm=max(before.values()))
+        each_ppm = release.assessment.for_share_ppm // len(release.running)
+        opened = release.opened + max(1, sum(rung.weight_ppm <= each_ppm for rung in rungs))
+    weights = before | dict.fromkeys(release.running, stages[opened - 1].weight_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
     was = weights_text(before, word="from")
     reason = f"Opened {weights_text(weights)} ({was}; step {opened} of {len(stages)}){_because(why)}"

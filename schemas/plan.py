@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.event import NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
 from schemas.file_errors import RuleError, parse_document
-from schemas.ramp import Ramp, check_positive, check_ramp
+from schemas.ramp import Adaptive, Ramp, check_positive, check_ramp
 from schemas.units import Duration, Fraction
 
 METRICS_IN_PLAN_MAX = 16
@@ -144,6 +144,10 @@ def check_rules(plan: Plan) -> None:
         if metric.label in seen:
             raise RuleError(f"$.metrics[{index}].name", f"found {metric.label!r} twice; allowed once")
         seen.add(metric.label)
+    if isinstance(plan.ramp, Adaptive) and all(gate.name != "error_rate" for gate in plan.gates):
+        raise RuleError(
+            "$.ramp.kind", "found 'adaptive' and no gate on error_rate; its harm budget counts failed requests"
+        )
     if not plan.gates:
         raise RuleError("$.metrics", "found no metric with role gate; at least one is needed to decide")
     _check_limits(plan.limits)

@@ -11,6 +11,8 @@ from schemas.opening_hours import Window, check_windows
 from schemas.units import PPM, Duration, Share
 
 STEPS_MAX = 200
+HARM_BUDGET_MIN, HARM_BUDGET_MAX = 20, 1_000_000
+"""With a smaller budget no release gets far: the upper bound hardly falls below ten, however healthy the canary is."""
 DURATION_MAX = Duration(365 * 86_400_000)
 _FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
 
@@ -65,7 +67,23 @@ class Exponential(
     every: Duration
 
 
-Ramp = Stages | Linear | Exponential
+class Adaptive(
+    Opening,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="adaptive",
+    tag_field="kind",
+    rename={"from_": "from"},
+):
+    """The share grows as fast as the evidence allows: ``harm_budget`` extra failed requests at most."""
+
+    from_: Share
+    to: Share
+    harm_budget: int
+    hold: Duration = msgspec.field(default_factory=lambda: Duration(60_000))
+
+
+Ramp = Stages | Linear | Exponential | Adaptive
 
 
 def check_ramp(ramp: Ramp, canaries: int) -> None:
@@ -82,16 +100,26 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     match ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)
-        case Linear() | Exponential():
+        case Linear() | Exponential() | Adaptive():
             _check_share("$.ramp.from", ramp.from_, share_max)
             _check_share("$.ramp.to", ramp.to, share_max)
             if ramp.from_ >= ramp.to:
                 raise RuleError("$.ramp.to", f"found {ramp.to.text()}; allowed is more than from ({ramp.from_.text()})")
-            if isinstance(ramp, Linear):
-                check_positive("$.ramp.over", ramp.over)
-            else:
-                check_positive("$.ramp.every", ramp.every)
-                _check_factor(ramp)
+            match ramp:
+                case Linear():
+                    check_positive("$.ramp.over", ramp.over)
+                case Exponential():
+                    check_positive("$.ramp.every", ramp.every)
+                    _check_factor(ramp)
+                case Adaptive():
+                    check_positive("$.ramp.hold", ramp.hold)
+                    _check_budget(ramp)
+
+
+def _check_budget(ramp: Adaptive) -> None:
+    if not HARM_BUDGET_MIN <= ramp.harm_budget <= HARM_BUDGET_MAX:
+        found, least, most = ramp.harm_budget, HARM_BUDGET_MIN, HARM_BUDGET_MAX
+        raise RuleError("$.ramp.harm_budget", f"found {found}; allowed are {least} to {most:,} failed requests")
 
 
 def _check_factor(ramp: Exponential) -> None:

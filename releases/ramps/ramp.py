@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import assert_never
 
+from releases.ramps.adaptive import adaptive_stages
 from releases.ramps.exponential import exponential_stages
 from releases.ramps.linear import linear_stages
 from releases.ramps.stage import Stage
 from releases.ramps.stages import fixed_stages
-from schemas.ramp import Exponential, Linear, Ramp, Stages
+from schemas.ramp import Adaptive, Exponential, Linear, Ramp, Stages
 
 
 @lru_cache(maxsize=256)
@@ -29,5 +30,7 @@ def stages_of(ramp: Ramp) -> tuple[Stage, ...]:
             return linear_stages(ramp)
         case Exponential():
             return exponential_stages(ramp)
+        case Adaptive():
+            return adaptive_stages(ramp)
         case _:
             assert_never(ramp)

@@ -12,11 +12,12 @@ import msgspec
 from detectors.blocks import due
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
-from releases.judge import JudgeState, asked, begin_step, rule, start_judge
+from releases.asking import ask
+from releases.judge import JudgeState, asked, begin_step, start_judge
 from releases.judge import observe as observe_beat
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
-from releases.release_state import Release, ReleaseState, next_share_ppm
+from releases.release_state import Release, ReleaseState
 from releases.telling import told, told_judged
 from schemas.inputs import Forwarded, Tick
 from schemas.inputs import Input as Record
@@ -151,8 +152,7 @@ def _judge(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
 
 
 def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[str, int], offset: int) -> Judged:
-    share_ppm = next_share_ppm(stored.release) or 0
-    said = rule(release.plan, judge, running=release.running, for_share_ppm=share_ppm)
+    share_ppm, said = ask(release, judge, now_ms=stored.now_ms)
     return Judged(
         seq=offset,
         verdict=said.verdict,

@@ -36,6 +36,11 @@ def plan_of(text: str = PLAN, extra: str = "") -> Plan:
     return parse_plan(text + extra, file="plan.yaml")
 
 
+def next_share_ppm(state: ReleaseState) -> int | None:
+    """The least that the next step of an active release opens."""
+    return state.release.next_share_ppm if state.release is not None and state.release.active else None
+
+
 class Story:
     """One service and what happened to it."""
 

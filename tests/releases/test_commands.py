@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from releases.release_state import COMMAND_IDS_KEPT, next_share_ppm
+from releases.release_state import COMMAND_IDS_KEPT
 from schemas.command import Verb
 from schemas.decision import State
 from schemas.evidence import Verdict
-from tests.releases.story import MINUTE_MS, SECOND_MS, TWO_CANARIES, Story, plan_of
+from tests.releases.story import MINUTE_MS, SECOND_MS, TWO_CANARIES, Story, next_share_ppm, plan_of
 
 
 def test_pause_and_resume() -> None:

@@ -81,6 +81,13 @@ def test_several_canaries_share_the_margin() -> None:
             None,
             "nothing opens for up to 2d 16h, and max_duration 4h goes on meanwhile",
         ),
+        (
+            PLAN[: PLAN.index("ramp")]
+            + "ramp: {kind: adaptive, from: 1%, to: 50%, harm_budget: 20, hold: 10m}\n"
+            + PLAN[PLAN.index("metrics") :],
+            50,
+            "a step to 50 % for 10m may cost ",
+        ),
         (PLAN + "alpha: 0.2", None, "alpha 0.2 rolls back up to 1 in 5 healthy releases"),
     ],
 )
@@ -98,9 +105,9 @@ def test_no_warning_without_reason() -> None:
 def test_examples(path: Path) -> None:
     """The plans in examples/ are right, and what they say of their own length is true."""
     plan = parse_plan(path.read_text(encoding="utf-8"), file=path.name)
-    rate_per_s, lasts = {"chat": (50.0, "40m"), "code": (5.0, "40m"), "office-hours": (50.0, "1h 45m")}[path.stem]
-    lines = explain(plan, rate_per_s)
-    assert any(line.startswith(f"Promotion after {lasts} at the earliest; expected after {lasts}") for line in lines)
+    lasts = {"chat": "40m", "code": "40m", "office-hours": "1h 45m", "adaptive": "4m"}[path.stem]
+    lines = explain(plan, 5.0 if path.stem == "code" else 50.0)
+    assert any(line.startswith(f"Promotion after {lasts} at the earliest; expected after ") for line in lines)
     assert not any("never promoted" in line or "look silent" in line for line in lines)
 
 

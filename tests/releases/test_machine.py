@@ -6,11 +6,20 @@ import pytest
 
 from releases.machine import HELD_MS_AT_LEAST, step
 from releases.machine_io import Commanded, Judged, Ticked
-from releases.release_state import next_share_ppm
 from schemas.command import Command, Verb
 from schemas.decision import Action, State
 from schemas.evidence import Verdict
-from tests.releases.story import MINUTE_MS, PLAN, SECOND_MS, SILENT, START_MS, TWO_CANARIES, Story, plan_of
+from tests.releases.story import (
+    MINUTE_MS,
+    PLAN,
+    SECOND_MS,
+    SILENT,
+    START_MS,
+    TWO_CANARIES,
+    Story,
+    next_share_ppm,
+    plan_of,
+)
 
 
 def test_start_opens_the_first_stage_at_once() -> None:

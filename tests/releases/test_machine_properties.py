@@ -11,15 +11,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Effect, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
 from releases.opening_hours import open_at
+from releases.ramps.adaptive import LEAP_FACTOR_MAX
 from releases.ramps.ramp import stages_of
-from releases.release_state import ReleaseState, decode_state, encode_state, next_share_ppm
+from releases.release_state import ReleaseState, decode_state, encode_state
 from releases.routing import UNOBSERVED_AFTER_MS
 from schemas.command import Command, Verb
 from schemas.decision import Action, Decision, State, decode_record, encode_record
 from schemas.evidence import Verdict
 from schemas.plan import Plan
+from schemas.ramp import Adaptive
 from schemas.units import PPM
-from tests.releases.story import PLAN, START_MS, TWO_CANARIES, plan_of
+from tests.releases.story import PLAN, START_MS, TWO_CANARIES, next_share_ppm, plan_of
 
 LIMITS = "limits: {max_duration: 1h, inconclusive: {after: 3m, action: %s}, no_data: {after: 6m, action: %s}}\n"
 PLANS = [
@@ -32,6 +34,7 @@ RAMPS = [
     for ramp in (
         "{kind: linear, from: 1%, to: 50%, over: 1m}",
         "{kind: exponential, from: 0.0001%, to: 50%, factor: 4, every: 5s}",
+        "{kind: adaptive, from: 0.0001%, to: 50%, harm_budget: 20, hold: 5s}",
         "{kind: linear, from: 1%, to: 9%, over: 9s, windows: [{from: '11:00', to: '10:05'}]}",
     )
 ]
@@ -116,6 +119,10 @@ class AnySequence(RuleBasedStateMachine):
         assert decision.at_ms - self.step_ms >= min(step.hold_ms for step in stages_of(self.plan.ramp)), "no hold"
         weights = self.served[decision.release_id]
         assert all(self.seen_ms.get(version, 0) > self.step_ms for version in weights), "opened for a silent version"
+        if isinstance(self.plan.ramp, Adaptive):
+            canaries = decision.weights_ppm.keys() - {"v1"} if decision.action is Action.ADVANCE else set()
+            grown = [decision.weights_ppm[version] / weights[version] for version in canaries]
+            assert max(grown, default=1) <= max(LEAP_FACTOR_MAX, 2), "a leap too far"
         if decision.action is Action.ADVANCE:
             assert PPM - decision.weights_ppm["v1"] <= input_.for_share_ppm
 

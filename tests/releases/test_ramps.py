@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from releases.ramps.adaptive import LEAP_FACTOR_MAX, RUNG_FACTOR, adaptive_stages, fastest_way, within_reach
 from releases.ramps.exponential import exponential_stages
 from releases.ramps.linear import HOLD_MS_AT_LEAST, STEPS_AT_MOST, linear_stages
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
 from schemas.plan import check_rules
-from schemas.ramp import STEPS_MAX, Exponential, Linear
+from schemas.ramp import STEPS_MAX, Adaptive, Exponential, Linear
 from schemas.units import PPM, Duration, Share
 from tests.releases.story import plan_of
 
@@ -72,12 +73,29 @@ def test_exponential_has_as_many_steps_as_the_plan_allows(ends: tuple[int, int],
     assert len(stages_of(ramp)) <= STEPS_MAX + 1
 
 
-@pytest.mark.parametrize("kind", ["stages", "linear", "exponential"])
-def test_every_kind_has_stages(kind: Literal["stages", "linear", "exponential"]) -> None:
+@given(ends=ENDS, opened=st.integers(1, 40), present_ppm=st.integers(1, PPM))
+def test_adaptive(ends: tuple[int, int], opened: int, present_ppm: int) -> None:
+    """A ladder of at most 40 rungs; from each rung the next is in reach, and beyond it nothing that is a large leap."""
+    ramp = Adaptive(from_=Share(ends[0]), to=Share(ends[1]), harm_budget=50, hold=Duration(60_000))
+    rungs = adaptive_stages(ramp)
+    _grows(rungs, *ends)
+    assert len(rungs) <= 40
+    for before, after in pairwise(rungs):
+        assert after.weight_ppm <= max(before.weight_ppm * RUNG_FACTOR + 1, before.weight_ppm + 1.5)
+    reach = within_reach(ramp, opened=opened, present_ppm=present_ppm)
+    assert reach == rungs[opened : opened + len(reach)]
+    assert (len(reach) == 0) == (opened >= len(rungs))
+    assert all(rung.weight_ppm <= LEAP_FACTOR_MAX * present_ppm for rung in reach[1:])
+    assert fastest_way(ramp)[-1] == rungs[-1]
+
+
+@pytest.mark.parametrize("kind", ["stages", "linear", "exponential", "adaptive"])
+def test_every_kind_has_stages(kind: Literal["stages", "linear", "exponential", "adaptive"]) -> None:
     """The dispatcher knows every ramp that a plan can have."""
     ramps = {
         "stages": plan_of().ramp,
         "linear": Linear(from_=Share(10), to=Share(20), over=Duration(60_000)),
         "exponential": Exponential(from_=Share(10), to=Share(20), factor=2.0, every=Duration(60_000)),
+        "adaptive": Adaptive(from_=Share(10), to=Share(20), harm_budget=50),
     }
     assert stages_of(ramps[kind])[0].weight_ppm in {10, 10_000}

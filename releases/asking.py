@@ -1,0 +1,50 @@
+"""Which share the judge is asked about."""
+
+from __future__ import annotations
+
+from releases.harm import reckon
+from releases.judge import JudgeState, Ruling, rule
+from releases.ramps.adaptive import within_reach
+from releases.release_state import Release
+from schemas.evidence import Verdict
+from schemas.ramp import Adaptive
+
+
+def ask(release: Release, judge: JudgeState, *, now_ms: int) -> tuple[int, Ruling]:
+    """What the judge says of the next step, and of which share.
+
+    A fixed ramp knows its next share. An adaptive one asks for the largest share that its harm budget affords, and for
+    smaller ones as long as there is no PASS, so that one gate's larger need does not stop what the others allow.
+
+    Parameters
+    ----------
+    release : active.
+    judge : its evidence.
+    now_ms : Unix ms of log time.
+
+    Returns
+    -------
+    The share, all canaries together, in parts per million, and the ruling on it.
+    """
+    said, share_ppm = None, release.next_share_ppm
+    for share_ppm in _shares_ppm(release, judge, now_ms=now_ms):
+        said = rule(release.plan, judge, running=release.running, for_share_ppm=share_ppm)
+        if said.verdict in {Verdict.PASS, Verdict.FAIL}:
+            break
+    assert said is not None
+    return share_ppm, said
+
+
+def _shares_ppm(release: Release, judge: JudgeState, *, now_ms: int) -> list[int]:
+    """The shares to ask about, the largest first, at least one."""
+    ramp, running = release.plan.ramp, release.running
+    if not isinstance(ramp, Adaptive) or now_ms - release.step_since_ms < release.hold_ms:
+        return [release.next_share_ppm]
+    rungs = within_reach(ramp, opened=release.opened, present_ppm=max(release.canary_weights_ppm.values()))
+    reckoned = reckon(release.plan, judge.harm, running)
+    affordable = [
+        rung.weight_ppm * len(running)
+        for rung in rungs
+        if (after := reckoned.after(rung.weight_ppm)) is not None and after <= ramp.harm_budget
+    ]
+    return affordable[::-1] or [release.next_share_ppm]
