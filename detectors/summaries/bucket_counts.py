@@ -132,7 +132,7 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
         return cls(ascending[starts], np.add.reduceat(counts, starts))
 
 
-def packed(sizes: Ints, buckets: Bins, counts: Ints) -> UnitPairs:
+def packed(sizes: Ints, buckets: Bins | Ints, counts: Ints) -> UnitPairs:
     """Pairs as the bytes of a report, the counts no wider than the largest needs."""
     largest = int(counts.max(initial=1))
     width = next(width for width in _WIDTHS if largest <= np.iinfo(width).max)

@@ -7,7 +7,9 @@ offset admits the same names. Names beyond a bound become ``other``, which does 
 **Bytes.** A report must fit a message. Every entry is charged its encoded size at most, from a budget of its kind. An
 entry that no budget can pay goes to a place that was paid in advance: a service pays for the cell of its ``other``
 version, a version for its ``other`` segment, a cell for its ``other`` metric and label, a metric for its first bin.
-The budgets together stay below :data:`REPORT_BYTES_MAX`, so no report can be too large.
+What came with a unit is paid with the entry that it belongs to, at its coarsest; how fine it may be, and how many units
+are sampled, has bounds of its own (:mod:`streams.ingest.unit_sums`, :mod:`streams.ingest.unit_samples`). All of it
+together stays below :data:`REPORT_BYTES_MAX`, so no report can be too large.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ LABEL_NAMES_MAX: Final = 32
 PANES_MAX: Final = 64
 """Bounds per slice: services; and per service of a slice: names of labels, and panes of event time."""
 
-REPORT_BYTES_MAX: Final = 8 * 1024 * 1024
+REPORT_BYTES_MAX: Final = 9_900_000
 BINS_MAX: Final = 131_072
 """Histogram bins per slice beyond the first of each metric of each cell; twelve bytes each."""
 
-CELL_BYTES: Final = 160
-METRIC_BYTES: Final = 72
-LABEL_BYTES: Final = 24
-"""Encoded sizes at most, without names."""
+CELL_BYTES: Final = 216
+METRIC_BYTES: Final = 124
+LABEL_BYTES: Final = 46
+"""Encoded sizes at most, without names; with their parts by unit in one bucket."""
 
 _CELLS_BUDGET: Final = 2_500_000
 _METRICS_BUDGET: Final = 2_000_000

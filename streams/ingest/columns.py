@@ -26,6 +26,7 @@ from schemas.event import (
 from schemas.report import PANE_MS
 from streams.ingest.dead_letters import MAGNITUDE_MAX, Refused, refuse
 from streams.ingest.records import Records
+from streams.ingest.unit_columns import UnitColumns, units_of
 
 LATENCY: Final = "latency_ms"
 VALUES: Final = "values."
@@ -50,6 +51,7 @@ class Columns:
     metric_event, metric, value : one entry per number: index of its event, code of its name, the number. Entries of
         one name are in the order of their events; of entries of one event the order says nothing.
     label_event, label : one entry per label: index of its event, code of (name, value); in such an order too.
+    units : None when no event carries a unit.
     """
 
     row: Ints
@@ -65,6 +67,7 @@ class Columns:
     label_event: Ints
     label: Ints
     label_names: list[tuple[str, str]]
+    units: UnitColumns | None
 
 
 class Codes(dict[Name, int], Generic[Name]):
@@ -160,6 +163,7 @@ class ColumnBuilder:
             label_event=label_event,
             label=label,
             label_names=label_names(self._labels),
+            units=units_of(events),
         )
 
     def _numbers(self, events: list[InferenceEvent], request: Flags) -> tuple[Ints, Ints, Floats]:

@@ -11,6 +11,7 @@ from detectors.arrays import Floats, Ints
 from detectors.summaries.log_histogram import bin_of
 from streams.ingest.columns import Columns
 from streams.ingest.sums import CellSums, MetricSums, SliceSums
+from streams.ingest.unit_grouping import UnitEntries
 
 _DENSE_MIN = 1 << 15
 DENSE_PER_ENTRY = 4
@@ -73,8 +74,12 @@ def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) ->
         cell.n += n[at]
         cell.errors += errors[at]
         owners[at] = (sums, cell)
-    _fold_metrics(columns, groups.inverse, owners)
-    _fold_labels(columns, groups.inverse, owners)
+    units = None if columns.units is None else UnitEntries(columns.units, stretch, slices)
+    if units is not None:
+        cells = [owners[at][1] for at in range(len(groups))]
+        units.requests(columns.request, columns.error, groups.inverse, cells)
+    _fold_metrics(columns, groups.inverse, owners, units)
+    _fold_labels(columns, groups.inverse, owners, units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,9 @@ def _ranks(codes: Ints, names: Sequence[str] | Sequence[tuple[str, str]]) -> Int
     return np.fromiter(map(place.__getitem__, codes.tolist()), np.int64, codes.size)
 
 
-def _fold_metrics(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]]) -> None:
+def _fold_metrics(
+    columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]], units: UnitEntries | None
+) -> None:
     if columns.value.size == 0:
         return
     metrics = len(columns.metric_names)
@@ -122,11 +129,20 @@ def _fold_metrics(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSu
         target = sums.metric_of(cell, columns.metric_names[name_of[at]], moments[at][0])
         target.merge(*moments[at])
         targets[at] = (sums, cell.key[0], target)
-    first = _First(columns.metric_event, rank)
-    _fold_bins(found.inverse, value, first, [targets[at] for at in range(len(found))])
+    ordered = [targets[at] for at in range(len(found))]
+    kept = _fold_bins(found.inverse, value, _First(columns.metric_event, rank), ordered)
+    if units is not None:
+        for (_, _, target), theirs in zip(
+            ordered, units.moments(columns.metric_event, found.inverse, offset, level), strict=True
+        ):
+            target.units = target.units.merge(theirs)
+        number = np.array([target.at for _, _, target in ordered], dtype=np.int64)[found.inverse]
+        units.count(columns.metric_event, number, kept)
+        units.add_values(columns.metric_event, number, value)
 
 
-def _fold_bins(group: Ints, value: Floats, first: _First, targets: list[tuple[SliceSums, str, MetricSums]]) -> None:
+def _fold_bins(group: Ints, value: Floats, first: _First, targets: list[tuple[SliceSums, str, MetricSums]]) -> Ints:
+    """Count values by bin; returns the bin that counts each value."""
     index = bin_of(value).astype(np.int64)
     lowest = int(index.min())
     span = int(index.max()) - lowest + 1
@@ -138,13 +154,17 @@ def _fold_bins(group: Ints, value: Floats, first: _First, targets: list[tuple[Sl
         edges = np.searchsorted(target_of, np.arange(len(targets) + 1)).tolist()
         for (sums, service, target), start, end in zip(targets, edges, edges[1:], strict=False):
             sums.add_bins(service, target, zip(bins[start:end], counts[start:end], strict=True))
-        return
+        return index
     for at in np.lexsort((first.rank[target_of], first.event[found.first])).tolist():
         sums, service, target = targets[target_of[at]]
         sums.add_bins(service, target, ((bins[at], counts[at]),))
+    kept = [targets[of][2].kept(index) for of, index in zip(target_of.tolist(), bins, strict=True)]
+    return np.array(kept, dtype=np.int64)[found.inverse]
 
 
-def _fold_labels(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]]) -> None:
+def _fold_labels(
+    columns: Columns, group: Ints, owners: dict[int, tuple[SliceSums, CellSums]], units: UnitEntries | None
+) -> None:
     if columns.label.size == 0:
         return
     labels = len(columns.label_names)
@@ -152,7 +172,13 @@ def _fold_labels(columns: Columns, group: Ints, owners: dict[int, tuple[SliceSum
     counts = np.bincount(found.inverse).tolist()
     owner_of, name_of = np.divmod(found.keys, labels)
     rank = _ranks(name_of, columns.label_names)
+    kept = np.zeros((len(found), 2), dtype=np.int64)
     for at in np.lexsort((rank, columns.label_event[found.first])).tolist():
         sums, cell = owners[int(owner_of[at])]
         name, value = columns.label_names[name_of[at]]
-        sums.add_label(cell, name, value, counts[at])
+        name, value = sums.add_label(cell, name, value, counts[at])
+        if units is not None:
+            kept[at] = cell.labels_at[name], list(cell.labels[name]).index(value)
+    if units is not None:
+        target, place = kept[found.inverse].T
+        units.count(columns.label_event, target, place)

@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.arrays import Ints
 from streams.ingest.columns import Codes, Columns, Name
+from streams.ingest.unit_columns import join_units
 
 
 def join(parts: Sequence[Columns]) -> Columns:
@@ -44,6 +45,7 @@ def join(parts: Sequence[Columns]) -> Columns:
         label_event=label_event[labels],
         label=label[labels],
         label_names=label_names,
+        units=join_units([one.units for one in parts], starts, order),
     )
 
 

@@ -33,6 +33,7 @@ from streams.ingest.columns import (
     split_signatures,
 )
 from streams.ingest.dead_letters import MAGNITUDE_MAX
+from streams.ingest.unit_columns import units_of
 
 NAMES_MAX: Final = 512
 """Most services, versions, segments, and labels with a value; each on its own."""
@@ -161,6 +162,7 @@ class Schema:
             label_event=label_event,
             label=label,
             label_names=label_names(self._labels),
+            units=units_of(events),
         )
 
     def _numbers(self, events: list[Any], request: Flags) -> tuple[Ints, Ints, Floats]:

@@ -41,8 +41,8 @@ class Slice:
             )
             for _ in range(input_partitions)
         ]
-        for key, sums in self.sums.cells.items():
-            reports[partition_of(key[0], input_partitions)].cells.append(sums.cell())
+        for cell in self.sums.report():
+            reports[partition_of(cell.service, input_partitions)].cells.append(cell)
         for service, count in self.sums.folded.items():
             reports[partition_of(service, input_partitions)].folded[service] = count
         return reports

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
+import msgspec
 import numpy as np
 
+from detectors.summaries.moments import Moments
 from schemas.event import OTHER
-from schemas.report import Cell, LabelCell, MetricCell
+from schemas.report import Cell, LabelCell, MetricCell, UnitCell, UnitPairs, UnitSample
+from schemas.unit_hash import UNITS_SAMPLED_MAX
 from streams.ingest.bounds import Admission, CellKey
+from streams.ingest.unit_samples import UNITS_REPORTED_MAX, UnitsOfService
+from streams.ingest.unit_sums import UnitBytes, UnitSums
+
+_ANSWERED_FAILED: Final = np.arange(2)
+_NO_REQUESTS: Final = UnitPairs(b"\0\0", b"", b"")
 
 
 class MetricSums:
-    """One metric of one cell: moments merged by Chan's rule, extremes, and counts by bin."""
+    """One metric of one cell: moments merged by Chan's rule, extremes, and counts by bin.
 
-    __slots__ = ("bins", "high", "low", "m2", "mean", "n")
+    ``at`` is its number among the targets of :class:`streams.ingest.unit_sums.UnitSums`; ``units`` are the moments of
+    the values that came with a unit.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("at", "bins", "high", "low", "m2", "mean", "n", "units")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.units = Moments.empty()
         self.n = 0
         self.mean = 0.0
         self.m2 = 0.0
@@ -35,6 +50,10 @@ class MetricSums:
         self.n = total
         self.low = min(self.low, low)
         self.high = max(self.high, high)
+
+    def kept(self, index: int) -> int:
+        """The bin that counts values of a bin, once it has counted some."""
+        return index if index in self.bins else _nearest(sorted(self.bins), index)
 
     def cell(self, name: str) -> MetricCell:
         bins = np.fromiter(self.bins.keys(), dtype="<i4", count=len(self.bins))
@@ -53,12 +72,14 @@ class MetricSums:
 
 
 class CellSums:
-    """One service, version, segment and pane."""
+    """One service, version, segment and pane; ``at`` and ``labels_at`` number it and its labels as targets."""
 
-    __slots__ = ("errors", "key", "labels", "metrics", "n")
+    __slots__ = ("at", "errors", "key", "labels", "labels_at", "metrics", "n")
 
-    def __init__(self, key: CellKey) -> None:
+    def __init__(self, key: CellKey, at: int) -> None:
         self.key = key
+        self.at = at
+        self.labels_at: dict[str, int] = {}
         self.n = 0
         self.errors = 0
         self.metrics: dict[str, MetricSums] = {}
@@ -73,14 +94,29 @@ class CellSums:
             [LabelCell(name, dict(counts)) for name, counts in self.labels.items()],
         )
 
+    def units(self, cell: Cell, found: UnitBytes, sample: UnitSample | None) -> UnitCell | None:
+        """What of the cell came with a unit."""
+        requests = found.pairs(self.at, _ANSWERED_FAILED)
+        metrics = [
+            found.metric(sums.at, np.frombuffer(metric.bins, dtype="<i4"), sums.units.m2)
+            for sums, metric in zip(self.metrics.values(), cell.metrics, strict=True)
+        ]
+        labels = [found.pairs(self.labels_at[label.name], np.arange(len(label.counts))) for label in cell.labels]
+        if requests is None and not any(metrics) and not any(labels):
+            return None
+        return UnitCell(requests or _NO_REQUESTS, metrics, labels, sample)
+
 
 class SliceSums:
     """All cells of one slice within its bounds. What it holds depends on the log alone, not on the batches."""
 
-    __slots__ = ("_admission", "cells", "folded")
+    __slots__ = ("_admission", "_samples", "_targets", "cells", "folded", "units")
 
     def __init__(self) -> None:
         self._admission = Admission()
+        self._targets = 0
+        self._samples: dict[str, UnitsOfService] = {}
+        self.units = UnitSums()
         self.cells: dict[CellKey, CellSums] = {}
         self.folded: Counter[str] = Counter()
 
@@ -96,7 +132,7 @@ class SliceSums:
             self.folded[key[0]] += folded * events
         cell = self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = CellSums(key)
+            cell = self.cells[key] = CellSums(key, self._target())
         return cell
 
     def metric_of(self, cell: CellSums, name: str, values: int) -> MetricSums:
@@ -110,15 +146,15 @@ class SliceSums:
             self.folded[service] += values
         sums = cell.metrics.get(kept)
         if sums is None:
-            sums = cell.metrics[kept] = MetricSums()
+            sums = cell.metrics[kept] = MetricSums(self._target())
         return sums
 
-    def add_label(self, cell: CellSums, name: str, value: str, count: int) -> None:
-        """Count a label of a cell."""
+    def add_label(self, cell: CellSums, name: str, value: str, count: int) -> tuple[str, str]:
+        """Count a label of a cell; returns the name and the value under which it is kept."""
         counts = cell.labels.get(name)
         if counts is not None and value in counts:
             counts[value] += count
-            return
+            return name, value
         service = cell.key[0]
         kept_name, kept_value, folded = self._admission.label(service, name, value)
         counts = cell.labels.get(kept_name)
@@ -126,10 +162,14 @@ class SliceSums:
             if kept_name != OTHER and not self._admission.pay_label(kept_name, kept_value):
                 kept_name, kept_value = OTHER, OTHER
                 folded = (name != OTHER) + (value != OTHER)
-            counts = cell.labels.setdefault(kept_name, {})
+            if kept_name not in cell.labels:
+                cell.labels[kept_name] = {}
+                cell.labels_at[kept_name] = self._target()
+            counts = cell.labels[kept_name]
         counts[kept_value] = counts.get(kept_value, 0) + count
         if folded:
             self.folded[service] += folded * count
+        return kept_name, kept_value
 
     def add_bins(self, service: str, sums: MetricSums, found: Iterable[tuple[int, int]]) -> None:
         """Count values by bin. When the slice may open no more bins, the nearest open one of the metric counts them.
@@ -151,6 +191,28 @@ class SliceSums:
                 frozen = frozen or sorted(bins)
                 bins[_nearest(frozen, index)] += count
                 self.folded[service] += count
+
+    def sample_of(self, service: str) -> UnitsOfService:
+        """The sample of the units of an admitted service."""
+        sample = self._samples.get(service)
+        if sample is None:
+            sample = self._samples[service] = UnitsOfService()
+        return sample
+
+    def report(self) -> Iterator[Cell]:
+        """The cells as they are sent."""
+        found = self.units.report(self._targets)
+        limit = min(UNITS_SAMPLED_MAX, UNITS_REPORTED_MAX // max(1, len(self._samples)))
+        samples = {key: one for units in self._samples.values() for key, one in units.by_cell(limit).items()}
+        for key, sums in self.cells.items():
+            cell = sums.cell()
+            if found is not None:
+                cell = msgspec.structs.replace(cell, units=sums.units(cell, found, samples.get(key)))
+            yield cell
+
+    def _target(self) -> int:
+        self._targets += 1
+        return self._targets - 1
 
 
 def _nearest(ascending: list[int], index: int) -> int:

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from detectors.summaries.bucket_counts import BucketCounts
+from detectors.summaries.by_unit import ByUnit
 from detectors.summaries.log_histogram import bin_of
+from detectors.units_seen import UnitsSeen
 from schemas.event import InferenceEvent
 from schemas.report import PANE_MS, Cell, Report
+from schemas.unit_hash import UNIT_BUCKETS, UNITS_SAMPLED_MAX, unit_bucket, unit_hash
 
 Key = tuple[str, str, str, int]
 
@@ -29,9 +33,74 @@ def direct(events: list[InferenceEvent]) -> dict[Key, dict[str, Any]]:
         numbers += [(kind, name, value) for name, value in (event.values or {}).items()]
         for prefix, name, value in numbers:
             cell["metrics"].setdefault(prefix + name, []).append(value)
-        for name, category in (event.labels or {}).items():
-            cell["labels"].setdefault(("" if request else "feedback.") + name, Counter())[category] += 1
+        categories = [(("" if request else "feedback.") + name, value) for name, value in (event.labels or {}).items()]
+        for name, category in categories:
+            cell["labels"].setdefault(name, Counter())[category] += 1
+        if event.unit and (request or numbers or categories):
+            _count_by_unit(cell, event, [(prefix + name, value) for prefix, name, value in numbers], categories)
     return cells
+
+
+def _count_by_unit(
+    cell: dict[str, Any], event: InferenceEvent, numbers: list[tuple[str, float]], categories: list[tuple[str, str]]
+) -> None:
+    bucket = unit_bucket(event.unit or "")
+    counts = cell.setdefault("units", Counter())
+    if event.kind == "request":
+        counts["requests", int(event.error), bucket] += 1
+    for name, value in numbers:
+        counts[name, int(bin_of(np.array([value]))[0]), bucket] += 1
+        cell.setdefault("sums", {}).setdefault((name, bucket), []).append(value)
+    for name, category in categories:
+        counts["labels." + name, category, bucket] += 1
+
+
+def by_unit(cell: Cell) -> Counter[Any]:
+    """The counts by unit of a cell, as the direct fold has them."""
+    units = ByUnit.of_cell(cell) or ByUnit.empty()
+    found: Counter[Any] = Counter()
+    parts: list[tuple[str, Any, BucketCounts]] = [("requests", None, units.requests)]
+    parts += [(name, None, measure.pairs) for name, measure in units.metrics.items()]
+    parts += [
+        ("labels." + name, value, counts) for name, kept in units.labels.items() for value, counts in kept.items()
+    ]
+    for name, value, counts in parts:
+        for code, count in zip(counts.codes.tolist(), counts.counts.tolist(), strict=True):
+            group, bucket = divmod(code, UNIT_BUCKETS)
+            found[name, group if value is None else value, bucket] = count
+    return found
+
+
+def assert_by_unit(cell: Cell, want: dict[str, Any]) -> None:
+    """Counts agree exactly, sums and moments to rounding."""
+    assert by_unit(cell) == want.get("units", Counter())
+    assert (cell.units is None) == ("units" not in want)
+    units = ByUnit.of_cell(cell) or ByUnit.empty()
+    for name, measure in units.metrics.items():
+        theirs = {bucket: values for (metric, bucket), values in want["sums"].items() if metric == name}
+        together = [value for values in theirs.values() for value in values]
+        scale = max(map(abs, together)) or 1.0
+        sums = measure.sums_by_bucket()
+        assert all(abs(sums[bucket] - fsum(values)) <= 1e-11 * scale for bucket, values in theirs.items())
+        mean = fsum(together) / len(together)
+        m2 = fsum((value - mean) ** 2 for value in together)
+        assert abs(measure.m2 - m2) <= 1e-11 * scale * scale * len(together)
+
+
+def assert_samples(cells: list[Cell], events: list[InferenceEvent]) -> None:
+    """Of each service the smallest hashes of its requests' units, each with what its first request said."""
+    first: dict[str, dict[int, Any]] = {}
+    for one in events:
+        if one.unit and one.kind == "request":
+            epoch = -1 if one.epoch is None else one.epoch
+            bucket = -1 if one.bucket is None or one.bucket >= 1_000_000 else one.bucket
+            said = (one.version, one.segment, epoch, bucket)
+            first.setdefault(one.service, {}).setdefault(unit_hash(one.unit), said)
+    for service in {cell.service for cell in cells}:
+        seen = UnitsSeen.of_cells([cell for cell in cells if cell.service == service])
+        rows = zip(seen.version, seen.segment, seen.epoch.tolist(), seen.bucket.tolist(), strict=True)
+        smallest = sorted(first.get(service, {}).items())[:UNITS_SAMPLED_MAX]
+        assert list(zip(seen.hash.tolist(), rows, strict=True)) == smallest
 
 
 def assert_cells(cells: list[Cell], expected: dict[Key, dict[str, Any]]) -> None:
@@ -53,6 +122,7 @@ def assert_cells(cells: list[Cell], expected: dict[Key, dict[str, Any]]) -> None
             m2 = fsum((value - mean) ** 2 for value in values)
             assert abs(metric.m2 - m2) <= 1e-11 * scale * scale * len(values)
             assert histogram(metric.bins, metric.counts) == Counter(bin_of(np.array(values)).tolist())
+        assert_by_unit(cell, want)
 
 
 def histogram(bins: bytes, counts: bytes) -> Counter[int]:
@@ -73,6 +143,8 @@ def exact_part(report: Report) -> Any:
                 one.errors,
                 {each.name: (each.n, each.low, each.high, each.bins, each.counts) for each in one.metrics},
                 {each.name: each.counts for each in one.labels},
+                by_unit(one),
+                one.units and one.units.sample,
             )
             for one in report.cells
         },

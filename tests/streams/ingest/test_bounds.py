@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,7 +113,11 @@ hostile = st.builds(
     values=st.none() | st.dictionaries(st.integers(0, 9).map(str), st.floats(-1e3, 1e3), max_size=4),
     labels=st.none() | st.dictionaries(st.integers(0, 9).map(str) | st.just(OTHER), st.integers(0, 9).map(str)),
     segment=st.sampled_from(["", "a", "b", "c", OTHER]),
+    unit=st.none() | st.integers(0, 300).map("u{}".format),
 )
+
+
+UNIT_BYTES, UNITS = 1500, 40
 
 
 @contextmanager
@@ -131,6 +136,8 @@ def tight(*, cell_bytes: int, entry_bytes: int, bins: int) -> Iterator[None]:
             "PANES_MAX": 4,
         }.items():
             stack.enter_context(patch(f"streams.ingest.bounds.{name}", value))
+        stack.enter_context(patch("streams.ingest.unit_sums.UNIT_BYTES_MAX", UNIT_BYTES))
+        stack.enter_context(patch("streams.ingest.sums.UNITS_REPORTED_MAX", UNITS))
         yield
 
 
@@ -182,6 +189,9 @@ def test_floods_fold_alike_and_stay_within_their_budgets(seed: int) -> None:
             values={f"m{rng.randrange(9)}": rng.lognormvariate(0, 5) for _ in range(2)},
             labels={f"l{rng.randrange(9)}": f"x{rng.randrange(9)}"},
             segment=f"g{rng.randrange(9)}",
+            unit=f"u{rng.randrange(300)}",
+            epoch=rng.randrange(3),
+            bucket=rng.randrange(1_000_000),
         )
         for _ in range(400)
     ]
@@ -192,7 +202,8 @@ def test_floods_fold_alike_and_stay_within_their_budgets(seed: int) -> None:
     assert_all_counted(whole, events)
     paid = sum(CELL_BYTES + len(one.service) + len(one.version) + len(one.segment) for one in whole.cells)
     assert paid <= cell_bytes
-    assert len(encode_input(whole)) <= cell_bytes + 5 * entry_bytes + 12 * bins + 1000
+    by_unit = UNIT_BYTES + 6 * bins + 20 * UNITS
+    assert len(encode_input(whole)) <= cell_bytes + 5 * entry_bytes + 12 * bins + by_unit + 1000
 
 
 def test_the_worst_report_fits_a_message() -> None:
@@ -216,7 +227,8 @@ def test_the_worst_report_fits_a_message() -> None:
     few = [
         event(service=f"s{i % 250}", values={f"m{j}": rng.lognormvariate(0, 9) for j in range(40)}) for i in range(4500)
     ]
-    for flood in (events, few, events[:800] + few[:3000]):
+    for floods in (events, few, events[:800] + few[:3000]):
+        flood = [msgspec.structs.replace(one, unit=f"u{at}", bucket=at) for at, one in enumerate(floods)]
         report = one_slice(flood)
         assert_all_counted(report, flood)
         assert report.folded

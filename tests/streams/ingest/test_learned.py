@@ -38,6 +38,7 @@ def plain(columns: Columns) -> list[Any]:
             "series": columns.series_names[columns.series[at]],
             "pane": int(columns.pane[at]),
             "flags": (bool(columns.request[at]), bool(columns.error[at])),
+            "unit": unit(columns, at),
             "numbers": [],
             "labels": [],
         }
@@ -48,6 +49,13 @@ def plain(columns: Columns) -> list[Any]:
     for at, code in zip(columns.label_event, columns.label, strict=True):
         found[at]["labels"].append(columns.label_names[code])
     return [{name: sorted(one) if isinstance(one, list) else one for name, one in each.items()} for each in found]
+
+
+def unit(columns: Columns, at: int) -> Any:
+    units = columns.units
+    if units is None or units.bucket[at] < 0:
+        return None
+    return int(units.bucket[at]), int(units.hash[at]), units.route_of(at)
 
 
 def by_the_judge(raws: Raws) -> tuple[list[Any], list[Refused]]:

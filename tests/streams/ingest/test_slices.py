@@ -15,7 +15,7 @@ from schemas.event import InferenceEvent, decode_event, encode_event
 from schemas.report import SLICE_MS, Report
 from streams.ingest.aggregate import Aggregator, aggregate
 from streams.ingest.records import Records
-from tests.streams.ingest.direct_fold import assert_cells, direct, exact_part
+from tests.streams.ingest.direct_fold import assert_cells, assert_samples, direct, exact_part
 from tests.streams.ingest.samples import BASE_MS, event
 
 number = st.floats(-1e12, 1e12) | st.sampled_from([0.0, 1e99, -1e-300])
@@ -32,6 +32,9 @@ events = st.builds(
     values=st.none() | st.dictionaries(name, number, max_size=3),
     labels=st.none() | st.dictionaries(name, name, max_size=3),
     segment=st.sampled_from(["", "eu", "us", "asia"]),
+    unit=st.none() | st.sampled_from(["", "ünit"]) | st.integers(0, 20).map(str),
+    epoch=st.none() | st.integers(0, 3),
+    bucket=st.none() | st.integers(0, 1_000_001),
 )
 bad = st.sampled_from([None, b"", b"{", b'{"service":"a","version":"b","ts_ms":1}'])
 log = st.lists(
@@ -99,6 +102,7 @@ def test_the_sum_of_the_cells_is_the_fold_of_the_events(entries: list[tuple[byte
     assert list(reports) == list(expected)
     for slice_no, kept in expected.items():
         assert_cells(reports[slice_no].cells, direct(kept))
+        assert_samples(reports[slice_no].cells, kept)
 
 
 @given(log, st.integers(1, 59))
