@@ -14,6 +14,16 @@ from streams.settings import Settings
 TIMEOUT_S = 15.0
 RETRY_S = 0.2
 
+_PASSING = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+}
+"""What a topic that was made a moment ago, or whose leader is moving, answers for a while. `retriable()` says no."""
+
 
 class Reader:
     """Reads the given partitions of one topic from the given offsets; a context manager.
@@ -52,7 +62,7 @@ class Reader:
                 records.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._behind.discard(message.partition() or 0)
-            elif error.fatal() or not error.retriable():
+            elif error.fatal() or error.code() not in _PASSING:
                 raise UnreachableError(f"{self._where}: {error.str()}")
         return records
 
@@ -82,8 +92,7 @@ def bounds(settings: Settings, topic: str, timeout_s: float = TIMEOUT_S) -> dict
             try:
                 return _bounds(client, settings, topic, timeout_s)
             except KafkaException as error:
-                # A topic made a moment ago, or one whose leader is moving, answers so for a while.
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                     raise UnreachableError(f"{topic} at {settings.brokers}: {error.args[0].str()}") from error
             time.sleep(RETRY_S)
     finally:
