@@ -14,6 +14,7 @@ from scipy.special import rel_entr
 from detectors.sequential.normal_mixture import tuned_time
 from detectors.sequential.two_by_two import nearest_null
 from releases.budget import ALPHA_PASS
+from releases.counting import Counts
 from releases.margins import margin_at
 from schemas.plan import Metric, Plan
 from schemas.units import PPM
@@ -28,7 +29,9 @@ CV_ASSUMED = 1.0
 """The coefficient of variation of a metric (sd / mean), where nothing is known: that of an exponential latency."""
 
 
-def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm: int) -> float:
+def canary_requests(
+    plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm: int, counts: Counts = "request"
+) -> float:
     """Requests of each canary until ``gate`` is expected to exclude what opening to a share asks for.
 
     Rates: PASS comes when the 2×2 e-process reaches 1/α. For an equal canary its logarithm grows per block by
@@ -42,11 +45,15 @@ def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm:
     information being n_c n_b / (n_c + n_b). f is how much larger the variance is that the bound uses because it scales
     the baseline by 1 + Δ: the larger of the sandwich's and the pooled one's.
 
+    Units: the bound's t* for everything, with the variance that it takes at the margin. That is the least: dependence
+    within units multiplies it by the design effect.
+
     Parameters
     ----------
     plan : whose margin holds.
     weight_ppm : share of each canary while the requests come in, in (0, 1,000,000).
     for_share_ppm : share of all canaries together that is to be opened.
+    counts : units or requests.
 
     Returns
     -------
@@ -59,11 +66,20 @@ def canary_requests(plan: Plan, gate: Metric, *, weight_ppm: int, for_share_ppm:
     """
     share = _share(plan, weight_ppm)
     margin = margin_at(plan, gate, for_share_ppm)
+    by_unit = counts == "unit"
     if gate.level is not None:
-        return _of_quantile(gate, share, margin, 1.0 if plan.advance == "strict" else for_share_ppm / PPM)
-    if gate.kind == "mix":
-        return _of_rate(share, margin, MIX_SHARE_ASSUMED)
-    return _of_rate(share, margin, ERROR_RATE_ASSUMED) if gate.kind == "rate" else _of_mean(share, margin)
+        opens = 1.0 if plan.advance == "strict" else for_share_ppm / PPM
+        return _of_quantile(gate, share, margin, opens=opens, by_unit=by_unit)
+    if gate.kind == "mean":
+        return _of_mean(share, margin)
+    p = MIX_SHARE_ASSUMED if gate.kind == "mix" else ERROR_RATE_ASSUMED
+    return _of_clustered(share, p, p + margin, margin) if by_unit else _of_rate(share, margin, p)
+
+
+def _of_clustered(share: float, p: float, edge: float, effect: float) -> float:
+    edge = min(edge, 1.0)
+    variance = max(p * (1.0 - p), edge * (1.0 - edge))
+    return float(tuned_time(np.array(effect), np.array(variance**0.5), ALPHA_PASS)) / (1.0 - share)
 
 
 def error_requests(margin: float, *, weight_ppm: int, plan: Plan) -> float:
@@ -88,13 +104,15 @@ def _of_rate(share: float, margin: float, p: float) -> float:
     return math.log(1.0 / ALPHA_PASS) / growth
 
 
-def _of_quantile(gate: Metric, share: float, margin: float, opens: float) -> float:
+def _of_quantile(gate: Metric, share: float, margin: float, *, opens: float, by_unit: bool) -> float:
     level = gate.level or 0.5
     if gate.worse == "lower":
         p, far = level, -math.expm1(math.log1p(-level) * (1.0 - margin))
     else:
         p, far = 1.0 - level, (1.0 - level) ** (1.0 + margin)
     one, gap = np.ones(1), min((1.0 - opens) / opens * (p - far), 0.99 * (1.0 - p))
+    if by_unit:
+        return _of_clustered(share, p, p + gap, p - far + gap)
     q = float(nearest_null(p * one, far * one, (1.0 - share) * one, share * one, gap * one)[0])
     growth = _kl(far, q + gap) + (1.0 - share) / share * _kl(p, q)
     return math.log(1.0 / ALPHA_PASS) / growth

@@ -59,9 +59,7 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     lines = [_head(plan), *(_gate(plan, gate) for gate in plan.gates), *_observers(plan)]
     if plan.by_segment:
         lines.append("Half of each gate's evidence of harm looks at all requests, half at each segment by itself.")
-    lines.append(
-        "Requests are counted one by one: where a user sends many that are alike, a gate errs more than alpha says."
-    )
+    lines.append(_counted(plan))
     lines += [*_adaptive(plan), *(_step(plan, index, pace, len(paces)) for index, pace in enumerate(paces))]
     lines.append(
         f"Expected numbers are for a canary as good as {plan.baseline}, with an error rate of "
@@ -84,10 +82,7 @@ def paces_of(plan: Plan, rate_per_s: float | None) -> list[Pace]:
     for index, stage in enumerate(stages):
         last = index + 1 == len(stages)
         for_share_ppm = PPM if last else min(PPM, stages[index + 1].weight_ppm * len(plan.canaries))
-        requests = {
-            gate.label: canary_requests(plan, gate, weight_ppm=stage.weight_ppm, for_share_ppm=for_share_ppm)
-            for gate in plan.gates
-        }
+        requests = {gate.label: _needed(plan, gate, stage.weight_ppm, for_share_ppm) for gate in plan.gates}
         lasts_ms = None
         if rate_per_s is not None:
             before = [] if last else paces
@@ -105,15 +100,40 @@ def _evidence_ms(
 ) -> float:
     done = sum(
         _arriving(pace.stage, rate_per_s, pace.lasts_ms or 0.0)
-        / canary_requests(plan, gate, weight_ppm=pace.stage.weight_ppm, for_share_ppm=for_share_ppm)
+        / _needed(plan, gate, pace.stage.weight_ppm, for_share_ppm)
         for pace in before
     )
-    needed = canary_requests(plan, gate, weight_ppm=at.weight_ppm, for_share_ppm=for_share_ppm)
+    needed = _needed(plan, gate, at.weight_ppm, for_share_ppm)
     return max(0.0, 1.0 - done) * needed / _arriving(at, rate_per_s, 1.0)
+
+
+def _needed(plan: Plan, gate: Metric, weight_ppm: int, for_share_ppm: int) -> float:
+    """By what the plan counts for certain: requests, unless it says units."""
+    counts = plan.independent or "request"
+    return canary_requests(plan, gate, weight_ppm=weight_ppm, for_share_ppm=for_share_ppm, counts=counts)
+
+
+def _needed_text(plan: Plan, gate: Metric, pace: Pace) -> str:
+    text = f"about {pace.requests[gate.label]:,.0f} canary requests"
+    if plan.independent is not None:
+        return text
+    weight_ppm, share_ppm = pace.stage.weight_ppm, pace.for_share_ppm
+    by_unit = canary_requests(plan, gate, weight_ppm=weight_ppm, for_share_ppm=share_ppm, counts="unit")
+    return f"{text}, {by_unit:,.0f} by unit"
 
 
 def _arriving(stage: Stage, rate_per_s: float, lasts_ms: float) -> float:
     return rate_per_s * stage.weight_ppm / PPM * lasts_ms / 1_000
+
+
+def _counted(plan: Plan) -> str:
+    if plan.independent == "request":
+        return "Requests are counted one by one."
+    where = "" if plan.independent == "unit" else " where events carry one, else requests"
+    return (
+        f"Units (users) are counted{where}: requests of one user are not taken for independent. Expected numbers by "
+        "unit are the least: dependence within users multiplies them by its design effect."
+    )
 
 
 def _head(plan: Plan) -> str:
@@ -157,7 +177,7 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
     each = " each" if len(plan.canaries) > 1 else ""
     asked = ", ".join(
         f"{gate.label} worse by {degradation(gate, margin_at(plan, gate, pace.for_share_ppm))} "
-        f"(about {pace.requests[gate.label]:,.0f} canary requests)"
+        f"({_needed_text(plan, gate, pace)})"
         for gate in plan.gates
     )
     then = "promotion" if pace.for_share_ppm == PPM and index + 1 == count else f"step {index + 2}"
@@ -213,6 +233,11 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
             found.append(f"{label}: its margin takes about {needed:,.0f} canary requests to promote; is it needed?")
     found += _warnings_of_rate(plan, paces, rate_per_s) if rate_per_s is not None else []
     found += _warnings_of_alpha(plan)
+    if plan.independent == "request":
+        found.append(
+            "requests of one user are dependent: counted one by one, a gate errs more often than alpha says wherever a "
+            "user sends many that are alike; leave independent out to count units"
+        )
     return [f"Warning: {line}." for line in found]
 
 

@@ -11,8 +11,10 @@ import pytest
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.bounds import MeanBound
 from detectors.sequential.margin_2x2 import Margin2x2
+from detectors.sequential.unit_bound import UnitBound
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
+from detectors.unit_batches import BUCKETS, UnitBatch
 from releases.budget import ALPHA_PASS
 from releases.expected_requests import canary_requests
 from schemas.units import PPM
@@ -56,6 +58,26 @@ def test_means(weight_ppm: int, for_share_ppm: int) -> None:
             state, n = gate.observe(state, MeanBatch.of([(1, *arms)])), n + n_c
         taken.append(n)
     _close(canary_requests(PLAN_OF_BOTH, LATENCY, weight_ppm=weight_ppm, for_share_ppm=for_share_ppm), fmean(taken))
+
+
+@pytest.mark.parametrize(("weight_ppm", "for_share_ppm"), CASES)
+def test_units(weight_ppm: int, for_share_ppm: int) -> None:
+    """The same by unit, where every request is of a unit of its own: what dependence makes larger is the least."""
+    rng, share = np.random.default_rng(20261122), weight_ppm / PPM
+    gate = UnitBound(margins=(0.01 * PPM / for_share_ppm,), relative=False)
+    taken = []
+    for _ in range(RELEASES // 2):
+        state, n = gate.start(), 0
+        while gate.excluded(state)[0, 0] < THRESHOLD:
+            n_c = int(rng.binomial(2 * BLOCK, share))
+            arms = [rng.multinomial(size, np.full(BUCKETS, 1 / BUCKETS), 1) for size in (2 * BLOCK - n_c, n_c)]
+            bad = [rng.binomial(arm, 0.01) for arm in arms]
+            (n_b, n_canary), (k_b, k_c) = ([one.astype(np.float64) for one in pair] for pair in (arms, bad))
+            batch = UnitBatch.of_counts(np.array([1]), n_b=n_b, k_b=k_b, n_c=n_canary, k_c=k_c)
+            state, n = gate.observe(state, batch), n + n_c
+        taken.append(n)
+    expected = canary_requests(PLAN_OF_BOTH, ERRORS, weight_ppm=weight_ppm, for_share_ppm=for_share_ppm, counts="unit")
+    _close(expected, fmean(taken))
 
 
 def test_more_traffic_asks_for_more() -> None:

@@ -25,13 +25,15 @@ def test_a_plan_in_words() -> None:
         "error_rate: more than 0.125 points worse is rolled back (alpha 0.05); "
         "promotion takes that 0.5 points is excluded.",
         "Half of each gate's evidence of harm looks at all requests, half at each segment by itself.",
-        "Requests are counted one by one: where a user sends many that are alike, a gate errs more than alpha says.",
+        "Units (users) are counted where events carry one, else requests: requests of one user are not taken for "
+        "independent. Expected numbers by unit are the least: dependence within users multiplies them by its design "
+        "effect.",
         "Step 1 of 3: 1 %, held for 2m; then step 2 when excluded: "
-        "error_rate worse by 10 points (about 37 canary requests). Expected to last 2m.",
+        "error_rate worse by 10 points (about 37 canary requests, 76 by unit). Expected to last 2m.",
         "Step 2 of 3: 5 %, held for 5m; then step 3 when excluded: "
-        "error_rate worse by 2 points (about 329 canary requests). Expected to last 5m.",
+        "error_rate worse by 2 points (about 329 canary requests, 591 by unit). Expected to last 5m.",
         "Step 3 of 3: 25 %, held for 5m; then promotion when excluded: "
-        "error_rate worse by 0.5 points (about 3,730 canary requests). Expected to last 5m.",
+        "error_rate worse by 0.5 points (about 3,730 canary requests, 6,086 by unit). Expected to last 5m.",
         "Expected numbers are for a canary as good as v1, with an error rate of 1 % and numbers whose standard "
         "deviation is 1 × their mean.",
         "Promotion after 12m at the earliest; expected after 12m at 50 requests/s.",
@@ -40,6 +42,22 @@ def test_a_plan_in_words() -> None:
         "No PASS for 1h after a step's hold holds the share.",
         "Not promoted within 4h: rolled back.",
     ]
+
+
+def test_what_is_counted_is_said() -> None:
+    """A plan that counts requests is warned of users who send many; one that counts units expects more requests."""
+    warned = "requests of one user are dependent"
+    by_request, by_unit, open_ = (plan_of(extra=extra) for extra in ("independent: request", "independent: unit", ""))
+    assert [any(warned in line for line in explain(plan)) for plan in (by_request, by_unit, open_)] == [
+        True,
+        False,
+        False,
+    ]
+    assert "Requests are counted one by one." in explain(by_request)
+    assert any(line.startswith("Units (users) are counted: ") for line in explain(by_unit))
+    least, asked = (paces_of(plan, None)[-1].requests["error_rate"] for plan in (by_request, by_unit))
+    assert asked > 1.2 * least
+    assert not any("by unit" in line for line in explain(by_request))
 
 
 def test_without_a_rate_no_time_is_told() -> None:
