@@ -31,7 +31,7 @@ def gate_weights(plan: Plan, action: Literal["rollback", "hold"] = "rollback") -
     >>> gate_weights(parse_plan(EXAMPLE, file="plan.yaml"))
     {'error_rate': 1.0}
     """
-    labels = [gate.label for gate in plan.gates if gate.action == action]
+    labels = [gate.label for gate in plan.gates if gate.on_fail == action]
     return {label: 1 / len(labels) for label in labels}
 
 

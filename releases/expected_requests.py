@@ -11,12 +11,14 @@ import math
 import numpy as np
 from scipy.special import rel_entr
 
+from detectors.coordinates import dimensions_of
 from detectors.sequential.normal_mixture import tuned_time
 from detectors.sequential.two_by_two import nearest_null
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
+from releases.joint_gate import ENOUGH, LEARN_VALUES, LEARN_VECTORS
 from releases.margins import margin_at
-from schemas.plan import Metric, Plan
+from schemas.plan import JOINT, Metric, Plan
 from schemas.units import PPM
 
 ERROR_RATE_ASSUMED = 0.01
@@ -65,6 +67,10 @@ def canary_requests(
     964
     """
     share = _share(plan, weight_ppm)
+    if gate.kind == JOINT:
+        # Nothing is excluded: enough of both versions, and before that what is learned of the baseline.
+        learned = LEARN_VALUES + max(LEARN_VECTORS, 10 * dimensions_of(len(gate.of)))
+        return ENOUGH * max(1.0, share / (1.0 - share)) + learned * share / (1.0 - share)
     margin = margin_at(plan, gate, for_share_ppm)
     by_unit = counts == "unit"
     if gate.level is not None:

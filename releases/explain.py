@@ -7,6 +7,7 @@ import msgspec
 from releases.budget import ALPHA_PASS, gate_weights
 from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests, error_requests
 from releases.harm import GRID
+from releases.joint_gate import ENOUGH
 from releases.margins import margin_at
 from releases.opening_hours import closed_ms_max, hours_text
 from releases.ramps.adaptive import LEAP_FACTOR_MAX, fastest_way
@@ -14,7 +15,7 @@ from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
 from releases.sentence import degradation
 from releases.wording import duration_text, names_text, share_text
-from schemas.plan import Metric, Plan
+from schemas.plan import JOINT, Metric, Plan
 from schemas.ramp import Adaptive
 from schemas.units import PPM
 
@@ -146,8 +147,13 @@ def _head(plan: Plan) -> str:
 
 
 def _gate(plan: Plan, gate: Metric) -> str:
-    alpha = plan.alpha * gate_weights(plan, gate.action)[gate.label]
-    done = "is rolled back" if gate.action == "rollback" else "holds the share"
+    alpha = plan.alpha * gate_weights(plan, gate.on_fail)[gate.label]
+    done = "is rolled back" if gate.on_fail == "rollback" else "holds the share"
+    if gate.kind == JOINT:
+        return (
+            f"{gate.label}: any difference of {names_text(gate.of)} together {done} (alpha {alpha:.3g}); it excludes "
+            f"nothing: without a difference it passes after {ENOUGH} requests of each version."
+        )
     worse = {"higher": "worse", "lower": "lower", "either": "higher or lower"}[gate.worse]
     if gate.kind == "mix":
         worse = "in the share of any value, either way,"
@@ -179,11 +185,13 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
         f"{gate.label} worse by {degradation(gate, margin_at(plan, gate, pace.for_share_ppm))} "
         f"({_needed_text(plan, gate, pace)})"
         for gate in plan.gates
+        if gate.kind != JOINT
     )
+    waits = [f"; {label} waits for about {pace.requests[label]:,.0f}" for label in pace.requests if label == JOINT]
     then = "promotion" if pace.for_share_ppm == PPM and index + 1 == count else f"step {index + 2}"
     line = (
         f"Step {index + 1} of {count}: {share_text(pace.stage.weight_ppm)}{each}, held for "
-        f"{_time(pace.stage.hold_ms)}; then {then} when excluded: {asked}."
+        f"{_time(pace.stage.hold_ms)}; then {then} when excluded: {asked}{''.join(waits)}."
     )
     return f"{line} Expected to last {_time(pace.lasts_ms)}." if pace.lasts_ms is not None else line
 

@@ -22,6 +22,7 @@ from detectors.sequential.past import learn_means
 from detectors.sequential.two_by_two import log_ratio, tables_of
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
+from releases.joint_gate import JointGate, JointKnown
 from releases.margins import Margins
 from releases.mix_gate import MixGate, MixKnown
 from releases.quantile_gate import QuantileGate, QuantileKnown
@@ -54,7 +55,7 @@ class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
     effect: EffectState
 
 
-Known = RateKnown | MeanKnown | QuantileKnown | MixKnown | UnitKnown | UnitQuantileKnown | UnitMixKnown
+Known = RateKnown | MeanKnown | QuantileKnown | MixKnown | UnitKnown | UnitQuantileKnown | UnitMixKnown | JointKnown
 
 
 class Gate(Protocol):
@@ -102,6 +103,8 @@ def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
     shares = {PPM} | {
         min(PPM, s.weight_ppm * k) for s in stages_of(plan.ramp) for k in range(1, len(plan.canaries) + 1)
     }
+    if metric.kind == "joint":
+        return JointGate(plan.baseline, metric)
     if metric.level is not None:
         asked = tuple(sorted(shares if plan.advance == "population" else {PPM}))
         return QuantileGate(plan, metric, asked) if counts == "request" else UnitQuantileGate(plan, metric, asked)

@@ -18,12 +18,14 @@ from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
 from releases.counting import Counting, count, start_counting, uncounted
 from releases.gates import Gate, Known, gate_of
 from releases.harm import HarmState
+from releases.joint_gate import JointGate, JointKnown, Learned
+from releases.joint_sentence import joint_sentence
 from releases.margins import margin_at
 from releases.sentence import Arms, comparison, degradation, once_in
 from releases.split_check import SplitSeen, follow, see, split_evidence, start_split
 from releases.verdict import combine
 from schemas.evidence import Evidence, Verdict
-from schemas.plan import Metric, Plan
+from schemas.plan import JOINT, Metric, Plan
 from schemas.route import Route
 from schemas.units import PPM
 
@@ -74,6 +76,13 @@ class Ruling(msgspec.Struct, frozen=True):
 
     verdict: Verdict
     fail_action: Literal["rollback", "hold"]
+
+
+def basis_of(plan: Plan, state: JudgeState) -> Learned | None:
+    """What the joint gate has learned: the same for every canary, since it is learned of the baseline alone."""
+    known = state.known[plan.canaries[0]]
+    found = (known[gate.label] for gate in plan.gates if gate.kind == JOINT)
+    return next((one.learned for one in found if isinstance(one, JointKnown)), None)
 
 
 def start_judge(plan: Plan) -> JudgeState:
@@ -156,7 +165,7 @@ class _Found(NamedTuple):
 def rule(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Ruling:
     """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
     found = _found(plan, state, running, for_share_ppm)
-    failed = {one.gate.action for one in found if one.verdict is Verdict.FAIL}
+    failed = {one.gate.on_fail for one in found if one.verdict is Verdict.FAIL}
     verdict = _with_split([one.verdict for one in found], split_evidence(plan, state.split))
     if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
         verdict = Verdict.INCONCLUSIVE
@@ -185,7 +194,7 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
     for one in found:
         rows = _rows(plan, state, one, for_share_ppm)
         evidence += rows
-        failed += [(row.log_evidence or 0.0, one.gate.action, row) for row in rows if row.verdict is Verdict.FAIL]
+        failed += [(row.log_evidence or 0.0, one.gate.on_fail, row) for row in rows if row.verdict is Verdict.FAIL]
     split = split_evidence(plan, state.split)
     observed = (*((split,) if split is not None else ()), *watch.evidence(plan, state.watched))
     if failed:
@@ -217,7 +226,7 @@ def _found(plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: i
         known = state.known[canary]
         unknown = uncounted(state.counting, (plan.baseline, canary)) is not None
         for action in ("rollback", "hold"):
-            gates = [gate for gate in plan.gates if gate.action == action]
+            gates = [gate for gate in plan.gates if gate.on_fail == action]
             logs = {gate.label: _gate(plan, gate, state.counting).evidence(known[gate.label]) for gate in gates}
             together = release_evidence(plan, logs, action)
             fails = bool(gates) and together >= fail_threshold(plan, len(running))
@@ -290,6 +299,8 @@ def _evidence(
             sentence = f"{counts}; {margin} worse is not excluded yet"
             if gate.level is not None and estimate.canary is None:
                 sentence = f"{gate.label}: still learning where that of {plan.baseline} is"
+    if isinstance(judge, JointGate) and isinstance(known, JointKnown):
+        sentence = joint_sentence(judge, known, (row, segment, verdict, log_evidence), canary)
     return Evidence(
         metric=gate.label,
         segment=segment,

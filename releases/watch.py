@@ -69,8 +69,8 @@ def start(plan: Plan) -> Watched:
     """Nothing seen of any version."""
     one = Seen(OBSERVER.start(), ADWIN.start(), PAGE_HINKLEY.start(), COMPARER.start())
     versions = (plan.baseline, *plan.canaries)
-    seen = {version: {metric.label: one for metric in plan.metrics} for version in versions}
-    return Watched(seen=seen, together={version: watch_vectors.start(len(plan.metrics)) for version in versions})
+    seen = {version: {metric.label: one for metric in plan.measured} for version in versions}
+    return Watched(seen=seen, together={version: watch_vectors.start(len(plan.measured)) for version in versions})
 
 
 def observe(plan: Plan, watched: Watched, beat: Mapping[tuple[str, str], Summary], *, beat_end_ms: int) -> Watched:
@@ -92,7 +92,7 @@ def _needed(plan: Plan, summary: Summary) -> Summary:
     """What a window's values are made of. Histograms are most of a summary, and only quantiles ask for them."""
     metrics: dict[str, Measure] = {}
     labels: dict[str, Counts] = {}
-    for metric in plan.metrics:
+    for metric in plan.measured:
         measure = summary.metrics.get(metric.name)
         if measure is not None and (metric.level is not None or metric.name not in metrics):
             metrics[metric.name] = measure if metric.level is not None else Measure(measure.moments)
@@ -106,16 +106,16 @@ def _vector(plan: Plan, whole: Summary | None) -> tuple[float, ...] | None:
     """The window's metrics in the plan's order, or None when one of them is missing."""
     if whole is None:
         return None
-    values = [value for value, _ in (_value(metric, whole) for metric in plan.metrics) if value is not None]
-    return tuple(values) if len(values) == len(plan.metrics) else None
+    values = [value for value, _ in (_value(metric, whole) for metric in plan.measured) if value is not None]
+    return tuple(values) if len(values) == len(plan.measured) else None
 
 
 def _scored(plan: Plan, seen: dict[str, Seen], whole: Summary | None, baseline: Summary | None) -> dict[str, Seen]:
     if whole is None:
         return {label: _silent(one) for label, one in seen.items()}
-    after = {metric.label: _next(seen[metric.label], *_value(metric, whole)) for metric in plan.metrics}
+    after = {metric.label: _next(seen[metric.label], *_value(metric, whole)) for metric in plan.measured}
     if baseline is not None:
-        for metric in plan.metrics:
+        for metric in plan.measured:
             pair = _pair(metric, whole, baseline)
             one = after[metric.label]
             if pair is not None:
@@ -168,7 +168,7 @@ def evidence(plan: Plan, watched: Watched) -> tuple[Evidence, ...]:
     """What is unusual now: a row for each observer of a canary that raises an alarm."""
     rows = []
     for version in plan.canaries:
-        for metric in plan.metrics:
+        for metric in plan.measured:
             seen = watched.seen[version][metric.label]
             if seen.score.alarm:
                 z = "" if seen.score.z is None else f", {seen.score.z:+.1f} standard deviations from its own past"
@@ -178,7 +178,7 @@ def evidence(plan: Plan, watched: Watched) -> tuple[Evidence, ...]:
             if seen.pair.alarm and seen.pair.z is not None:
                 apart = f"{seen.pair.z:+.1f} standard errors from {plan.baseline}"
                 rows.append(_row(metric, version, seen, COMPARER, f"differs: {_shown(metric, seen)}, {apart}"))
-        rows += watch_vectors.evidence(version, tuple(m.label for m in plan.metrics), watched.together[version])
+        rows += watch_vectors.evidence(version, tuple(m.label for m in plan.measured), watched.together[version])
     return tuple(rows)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.basis import Basis
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision, Refusal
@@ -32,6 +33,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "refusal": Refusal,
     "evidence": Evidence,
     "route": Route,
+    "basis": Basis,
     "plan": Plan,
     "scenario": Scenario,
 }
@@ -43,6 +45,7 @@ _CHANNELS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("canary.commands", "application/json", ("command",), "What operators ask; key is the service."),
     ("canary.decisions", "application/json", ("decision", "refusal"), "The append-only audit; key is the service."),
     ("canary.control", "application/json", ("route",), "What routers follow; compacted, key is the service."),
+    ("canary.bases", "application/json", ("basis",), "How ingest counts vectors; compacted, key is the service."),
 )
 
 
@@ -113,7 +116,7 @@ def documents(version: str) -> dict[str, str]:
     """Every document by file name, as text that is the same on every run.
 
     >>> sorted(documents("0.1.0"))[:2]
-    ['asyncapi.json', 'command.schema.json']
+    ['asyncapi.json', 'basis.schema.json']
     """
     found = {f"{name}.schema.json": json_schema(name) for name in RECORDS}
     found["asyncapi.json"] = asyncapi(version)

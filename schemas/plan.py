@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from schemas.basis import METRICS_MAX, METRICS_MIN
 from schemas.event import NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
 from schemas.file_errors import RuleError, parse_document
 from schemas.ramp import Adaptive, Ramp, check_positive, check_ramp
@@ -16,6 +17,10 @@ METRICS_IN_PLAN_MAX = 16
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 QUANTILE_MARGIN_MIN = Fraction(0.03)
 """Quantiles are read from bins 2 % wide: a smaller margin would be rounded down to none."""
+JOINT = "joint"
+"""The name of the gate that looks at several metrics together."""
+_NUMERIC_NAME = re.compile(r"latency_ms|(?:values|feedback)\..+")
+_NUMERIC_ALLOWED = "latency_ms, values.<name>, feedback.<name>"
 _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")
 
 
@@ -26,15 +31,25 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worse: Literal["higher", "lower", "either"] = "higher"
     margin: Fraction | None = None
     statistic: Literal["rate", "mean", "p50", "p95", "p99", "mix"] | None = None
+    of: tuple[str, ...] = ()
     tolerance: Fraction | None = None
     role: Literal["gate", "observe"] = "gate"
-    action: Literal["rollback", "hold"] = "rollback"
+    action: Literal["rollback", "hold"] | None = None
+
+    @property
+    def on_fail(self) -> Literal["rollback", "hold"]:
+        """What a failing gate does: as written, else a rollback; the joint gate shows no harm and only holds."""
+        if self.action is not None:
+            return self.action
+        return "hold" if self.name == JOINT else "rollback"
 
     @property
     def kind(self) -> str:
         """The statistic in force: as written, else ``rate`` for the error rate and ``mean`` for numbers."""
         if self.statistic is not None:
             return self.statistic
+        if self.name == JOINT:
+            return JOINT
         if self.name == "error_rate":
             return "rate"
         return "mix" if self.name.startswith("labels.") else "mean"
@@ -47,7 +62,7 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def label(self) -> str:
         """How the metric is called in evidence: ``error_rate``, ``latency_ms``, ``latency_ms p99``."""
-        return self.name if self.kind in {"rate", "mean", "mix"} else f"{self.name} {self.kind}"
+        return self.name if self.kind in {"rate", "mean", "mix", JOINT} else f"{self.name} {self.kind}"
 
     @property
     def tolerated(self) -> float:
@@ -102,6 +117,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
+    def measured(self) -> tuple[Metric, ...]:
+        """The metrics that have a value of their own: all but the joint gate."""
+        return tuple(m for m in self.metrics if m.name != JOINT)
+
+    @property
     def gates(self) -> tuple[Metric, ...]:
         return tuple(m for m in self.metrics if m.role == "gate")
 
@@ -150,6 +170,8 @@ def check_rules(plan: Plan) -> None:
         )
     if not plan.gates:
         raise RuleError("$.metrics", "found no metric with role gate; at least one is needed to decide")
+    if all(gate.name == JOINT for gate in plan.gates):
+        raise RuleError("$.metrics", "found no gate but joint, which excludes no harm; at least one other is needed")
     _check_limits(plan.limits)
 
 
@@ -178,10 +200,13 @@ def _check_name(path: str, name: str) -> None:
 
 def _check_metric(metric: Metric, path: str) -> None:
     if not _METRIC_NAME.fullmatch(metric.name) or len(metric.name) > NAME_LENGTH_MAX:
-        allowed = "error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>"
+        allowed = "error_rate, latency_ms, values.<name>, labels.<name>, feedback.<name>, joint"
         raise RuleError(f"{path}.name", f"found {metric.name!r}; allowed are {allowed}")
-    if metric.name == "joint":
-        raise RuleError(f"{path}.name", f"found {metric.name!r}; this version has no gate or observer for it yet")
+    if metric.name == JOINT:
+        _check_joint(metric, path)
+        return
+    if metric.of:
+        raise RuleError(f"{path}.of", f"found {list(metric.of)} for {metric.name}; allowed with joint only")
     statistics = _statistics(metric)
     if metric.kind not in statistics:
         said = f"allowed {'is' if len(statistics) == 1 else 'are'} {', '.join(statistics)}"
@@ -204,6 +229,33 @@ def _check_metric(metric: Metric, path: str) -> None:
         raise RuleError(f"{path}.worse", f"found {metric.worse!r}; an error rate is worse when higher")
     if metric.kind == "mix" and metric.worse == "lower":
         raise RuleError(f"{path}.worse", "found 'lower'; a mix has no direction: allowed is either, or nothing")
+
+
+def _check_joint(metric: Metric, path: str) -> None:
+    """All metrics together: no margin, no direction, no statistic; it gates, since observers look at them anyway."""
+    if not METRICS_MIN <= len(metric.of) <= METRICS_MAX:
+        found, allowed = len(metric.of), f"{METRICS_MIN} to {METRICS_MAX}"
+        raise RuleError(f"{path}.of", f"found {found} names; allowed are {allowed} metrics that are looked at together")
+    for index, name in enumerate(metric.of):
+        if not _NUMERIC_NAME.fullmatch(name) or len(name) > NAME_LENGTH_MAX:
+            raise RuleError(f"{path}.of[{index}]", f"found {name!r}; allowed are {_NUMERIC_ALLOWED}")
+        if name in metric.of[:index]:
+            raise RuleError(f"{path}.of[{index}]", f"found {name!r} twice; allowed once")
+        if name.startswith("feedback.") != metric.of[0].startswith("feedback."):
+            one = "no event carries both; allowed are metrics of requests, or of feedback"
+            raise RuleError(f"{path}.of[{index}]", f"found {name!r} beside {metric.of[0]!r}; {one}")
+    for field, given in (
+        ("worse", metric.worse != "higher"),
+        ("margin", metric.margin is not None),
+        ("statistic", metric.statistic is not None),
+        ("tolerance", metric.tolerance is not None),
+    ):
+        if given:
+            raise RuleError(
+                f"{path}.{field}", "found one for joint, which shows a difference and no harm; allowed is none"
+            )
+    if metric.role != "gate":
+        raise RuleError(f"{path}.role", "found 'observe' for joint; observers see all metrics anyway: allowed is gate")
 
 
 def _statistics(metric: Metric) -> tuple[str, ...]:

@@ -89,12 +89,26 @@ class UnitCell(msgspec.Struct, array_like=True, gc=False):
     sample: UnitSample | None = None
 
 
+class ScatterCell(msgspec.Struct, array_like=True, gc=False):
+    """Mean vector and co-moments of the events of one cell that carry all metrics of a joint gate.
+
+    ``basis`` is the number of the :class:`schemas.basis.Basis` whose coordinates were used. ``mean`` holds d
+    little-endian float64, ``s`` the d (d + 1) / 2 of the upper triangle of the co-moments, row by row.
+    """
+
+    basis: int
+    n: int
+    mean: bytes
+    s: bytes
+
+
 class Cell(msgspec.Struct, array_like=True, gc=False):
     """The sum of the events of one service, version, segment and pane within one slice.
 
     ``pane`` is ``ts_ms // PANE_MS``. ``n`` and ``errors`` count requests; feedback contributes metrics named
     ``feedback.*`` only. Metric names are those of a plan: ``latency_ms``, ``values.tokens_out``, ``feedback.rating``.
-    Label names are bare: ``finish_reason``. ``units`` is there only when events carried a unit.
+    Label names are bare: ``finish_reason``. ``units`` is there only when events carried a unit,
+    ``scatter`` only of a service whose release has a joint gate that has learned its basis.
     """
 
     service: str
@@ -106,6 +120,7 @@ class Cell(msgspec.Struct, array_like=True, gc=False):
     metrics: list[MetricCell] = []
     labels: list[LabelCell] = []
     units: UnitCell | None = None
+    scatter: ScatterCell | None = None
 
 
 class Report(msgspec.Struct, tag="report", tag_field="type", omit_defaults=True):

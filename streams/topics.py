@@ -1,4 +1,4 @@
-"""The six topics of the pipeline as data; creating the missing ones; finding what is wrong with those that exist."""
+"""The seven topics of the pipeline as data; creating the missing ones; finding what is wrong with those that exist."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ INPUTS = "canary.inputs"
 COMMANDS = "canary.commands"
 DECISIONS = "canary.decisions"
 CONTROL = "canary.control"
+BASES = "canary.bases"
 
 _DAY_MS = 86_400_000
 _TIMEOUT_S = 15.0
@@ -78,6 +79,8 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
             cleanup="compact",
             extra=(("segment.ms", "600000"), ("min.cleanable.dirty.ratio", "0.1")),
         ),
+        # Ingest reads as many partitions as canary.inputs has.
+        Topic(settings.topic(BASES), inputs, cleanup="compact", partitions_fixed=True),
     )
 
 

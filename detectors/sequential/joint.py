@@ -19,6 +19,7 @@ class JointState(msgspec.Struct, frozen=True, eq=False):
     Parameters
     ----------
     learned_n, learned : scalar [1] and [d, d]: values of the baseline and their scatter within blocks, then frozen.
+        With [R, d, d] each row has learned its own: rows are then releases of their own.
     s : [R, d] Σ w (m_c - m_b). v : [R, d, d] its sandwich covariance.
     log_weight : [R] the row's weight in the gate's e-value.
     """
@@ -105,11 +106,12 @@ class Joint(msgspec.Struct, frozen=True):
         if state.learned_n[0] < self.learn:
             return np.zeros(state.s.shape[0])
         spread = state.learned / state.learned_n[0]
-        sd = np.sqrt(np.diag(spread))
+        sd = np.sqrt(np.diagonal(spread, axis1=-2, axis2=-1))
         # In units of their own spread coordinates have no scale, and one that never varied has nothing to say.
         unit = np.where(sd > 0, 1.0 / np.where(sd > 0, sd, 1.0), 0.0)
-        r = self.tuned * (unit[:, None] * spread * unit + 1e-9 * np.eye(sd.size))
-        total = r + unit[:, None] * state.v * unit
+        both = unit[..., :, None] * unit[..., None, :]
+        r = self.tuned * (both * spread + 1e-9 * np.eye(self.dimensions))
+        total = r + both * state.v
         s = state.s * unit
         shrunk = np.linalg.slogdet(r)[1] - np.linalg.slogdet(total)[1]
         evidence: Floats = 0.5 * shrunk + 0.5 * (s * np.linalg.solve(total, s[:, :, None])[:, :, 0]).sum(axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -56,6 +58,32 @@ class Scatter(msgspec.Struct, frozen=True, eq=False):
         centred = vectors - mean
         return cls(vectors.shape[0], mean, centred.T @ centred)
 
+    @classmethod
+    def from_bytes(cls, n: int, mean: bytes, s: bytes) -> Scatter:
+        """From the little-endian arrays of a ``ScatterCell``: the mean, and the upper triangle of ``s`` row by row.
+
+        Raises
+        ------
+        ValueError : when lengths do not fit, or as the constructor.
+        """
+        means, upper = np.frombuffer(mean, dtype="<f8"), np.frombuffer(s, dtype="<f8")
+        p = means.size
+        if upper.size != p * (p + 1) // 2:
+            raise ValueError(f"Scatter: {p} means need {p * (p + 1) // 2} co-moments, found {upper.size}")
+        full = np.zeros((p, p))
+        full[np.triu_indices(p)] = upper
+        return cls(n, means, full + np.triu(full, 1).T)
+
+    def to_bytes(self) -> tuple[bytes, bytes]:
+        """Mean and upper triangle as little-endian bytes, for a ``ScatterCell``.
+
+        >>> a = Scatter.of(np.array([[0.0, 0.0], [2.0, 2.0]]))
+        >>> Scatter.from_bytes(a.n, *a.to_bytes()) == a
+        True
+        """
+        upper = self.s[np.triu_indices(self.mean.size)]
+        return self.mean.astype("<f8").tobytes(), upper.astype("<f8").tobytes()
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Scatter):
             return NotImplemented
@@ -82,3 +110,11 @@ class Scatter(msgspec.Struct, frozen=True, eq=False):
         mean = self.mean + difference * (other.n / n)
         between = np.outer(difference, difference) * (self.n * (other.n / n))
         return Scatter(n, mean, self.s + other.s + between)
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[Scatter]) -> Scatter:
+        """The scatter of the vectors of all parts, at least one, merged in the given order."""
+        merged = parts[0]
+        for part in parts[1:]:
+            merged = merged.merge(part)
+        return merged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -12,7 +13,11 @@ from detectors.summaries.log_histogram import LogHistogram
 from detectors.summaries.measure import Measure
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
-from schemas.report import Cell, LabelCell, MetricCell
+from detectors.summaries.scatter import Scatter
+from schemas.report import Cell, LabelCell, MetricCell, ScatterCell
+
+BASES_KEPT: Final = 2
+"""Of scatters of several bases the newest so many are kept: beats around a change hold two."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -24,6 +29,8 @@ class Summary(msgspec.Struct, frozen=True):
     metrics : metric name (``latency_ms``, ``values.tokens_out``, ``feedback.rating``) to its measure.
     labels : label name (``finish_reason``) to the counts of its values.
     units : what of all this came with a unit, by bucket; None when nothing did.
+    scatters : number of a basis to the scatter of the events' vectors in it; the BASES_KEPT newest. Vectors of two
+        bases have nothing to do with each other.
 
     >>> cell = Cell("chat", "v1", "eu", 7, n=10, errors=1, labels=[LabelCell("finish_reason", {"stop": 10})])
     >>> both = Summary.merge_all([Summary.of_cell(cell), Summary.of_cell(cell)])
@@ -37,6 +44,7 @@ class Summary(msgspec.Struct, frozen=True):
     metrics: dict[str, Measure] = {}
     labels: dict[str, Counts] = {}
     units: ByUnit | None = None
+    scatters: dict[int, Scatter] = {}
 
     @classmethod
     def empty(cls) -> Summary:
@@ -56,10 +64,11 @@ class Summary(msgspec.Struct, frozen=True):
             {metric.name: _measure(metric) for metric in cell.metrics if metric.n},
             {label.name: Counts(label.counts) for label in cell.labels if label.counts},
             ByUnit.of_cell(cell),
+            {} if cell.scatter is None else {cell.scatter.basis: _scatter(cell.scatter)},
         )
 
     def to_cell(self, *, service: str, version: str, segment: str, pane: int) -> Cell:
-        """Back to the wire, names in ascending order."""
+        """Back to the wire, names in ascending order, without scatters: windows have no use for them."""
         cell = Cell(
             service,
             version,
@@ -84,6 +93,7 @@ class Summary(msgspec.Struct, frozen=True):
         metrics: dict[str, list[Measure]] = {}
         labels: dict[str, list[Counts]] = {}
         units = [part.units for part in parts if part.units is not None]
+        scatters: dict[int, list[Scatter]] = {}
         n = k = 0
         for part in parts:
             n += part.requests.n
@@ -92,11 +102,14 @@ class Summary(msgspec.Struct, frozen=True):
                 metrics.setdefault(name, []).append(measure)
             for name, counts in part.labels.items():
                 labels.setdefault(name, []).append(counts)
+            for basis, scatter in part.scatters.items():
+                scatters.setdefault(basis, []).append(scatter)
         return cls(
             Rate(n, k),
             {name: Measure.merge_all(metrics[name]) for name in sorted(metrics)},
             {name: Counts.merge_all(labels[name]) for name in sorted(labels)},
             ByUnit.merge_all(units) if units else None,
+            {basis: Scatter.merge_all(scatters[basis]) for basis in sorted(scatters)[-BASES_KEPT:]},
         )
 
 
@@ -104,6 +117,10 @@ def _measure(metric: MetricCell) -> Measure:
     histogram = LogHistogram.from_bytes(metric.bins, metric.counts)
     moments = Moments(metric.n, metric.mean, max(metric.m2, 0.0))
     return Measure(moments, histogram, low=metric.low, high=metric.high)
+
+
+def _scatter(cell: ScatterCell) -> Scatter:
+    return Scatter.from_bytes(cell.n, cell.mean, cell.s)
 
 
 def _metric_cell(name: str, measure: Measure) -> MetricCell:

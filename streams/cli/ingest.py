@@ -15,7 +15,7 @@ from streams.kafka_reader import bounds
 from streams.settings import Settings
 from streams.settings_load import Loaded, SettingsError
 from streams.supervisor import follow_parent, stop_on_signals
-from streams.topics import EVENTS, EVENTS_DEAD, INPUTS
+from streams.topics import BASES, EVENTS, EVENTS_DEAD, INPUTS
 
 
 @click.command()
@@ -52,6 +52,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         events_topic=settings.topic(EVENTS),
         dead_topic=settings.topic(EVENTS_DEAD),
         inputs_topic=inputs,
+        bases_topic=settings.topic(BASES),
         group_id=settings.group("ingest"),
         input_partitions=found,
         http_host=settings.http_host,

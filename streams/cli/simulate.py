@@ -81,7 +81,7 @@ def read_world(path: Path, plan: Plan) -> World:
     made: list[World] = []
 
     def make(checked: Scenario) -> None:
-        made.append(World(checked, path.parent, metrics_drawn(plan, checked)))
+        made.append(World(checked, path.parent, metrics_drawn(plan)))
 
     # Once more, so that what does not fit the scenario's own baseline is told with its line too.
     parse_document(text, Scenario, file=str(path), rules=make)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from schemas.basis import Basis
 from schemas.report import Report
 from streams.ingest.dead_letters import Refused
 from streams.ingest.decoder import RecordDecoder
@@ -19,6 +20,10 @@ class Aggregator:
         self._input_partitions = input_partitions
         self._decoder = RecordDecoder()
         self._slices = Slices()
+
+    def count_in(self, bases: Mapping[str, Basis]) -> None:
+        """The bases in force, by service, for slices that are opened from now on."""
+        self._slices.bases = bases
 
     def add(self, records: Records) -> tuple[list[list[Report]], list[Refused]]:
         """Take a batch in.

@@ -31,11 +31,13 @@ BINS_MAX: Final = 131_072
 CELL_BYTES: Final = 216
 METRIC_BYTES: Final = 124
 LABEL_BYTES: Final = 46
+SCATTER_BYTES: Final = 48
 """Encoded sizes at most, without names; with their parts by unit in one bucket."""
 
 _CELLS_BUDGET: Final = 2_500_000
 _METRICS_BUDGET: Final = 2_000_000
 _LABELS_BUDGET: Final = 1_500_000
+_SCATTERS_BUDGET: Final = 400_000
 
 CellKey = tuple[str, str, str, int]
 
@@ -68,7 +70,16 @@ class _Names:
 class Admission:
     """The bounds of one slice. All answers depend on the log alone."""
 
-    __slots__ = ("_cells", "_cells_left", "_homes", "_labels_left", "_metrics_left", "_services", "bins_left")
+    __slots__ = (
+        "_cells",
+        "_cells_left",
+        "_homes",
+        "_labels_left",
+        "_metrics_left",
+        "_scatters_left",
+        "_services",
+        "bins_left",
+    )
 
     def __init__(self) -> None:
         self._services: dict[str, _Names] = {OTHER: _Names()}
@@ -77,6 +88,7 @@ class Admission:
         self._cells_left = _CELLS_BUDGET - 2 * _cell_bytes(OTHER, OTHER, OTHER)
         self._metrics_left = _METRICS_BUDGET
         self._labels_left = _LABELS_BUDGET
+        self._scatters_left = _SCATTERS_BUDGET
         self.bins_left = BINS_MAX
 
     def cell(self, service: str, version: str, segment: str, pane: int) -> tuple[CellKey, int]:
@@ -142,6 +154,14 @@ class Admission:
         if cost > self._labels_left:
             return False
         self._labels_left -= cost
+        return True
+
+    def pay_scatter(self, dimensions: int) -> bool:
+        """Charge the vectors of a cell, which nothing has paid in advance; False when the budget is spent."""
+        cost = SCATTER_BYTES + 4 * dimensions * (dimensions + 3)
+        if cost > self._scatters_left:
+            return False
+        self._scatters_left -= cost
         return True
 
     def _service(self, service: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from schemas.basis import Basis
 from schemas.dead_letter import encode_dead_letter
 from schemas.inputs import encode_input
 from streams.ingest.commits import Commits
@@ -51,6 +53,10 @@ class Engine:
         self._slices = Slices()
         self._shown: dict[int, _Shown] = {}
         self.commits = Commits()
+
+    def count_in(self, bases: Mapping[str, Basis]) -> None:
+        """The bases in force, by service, for slices that are opened from now on."""
+        self._slices.bases = bases
 
     def take(self, records: Records) -> None:
         """Count a batch, and send what it refused and what it closed."""

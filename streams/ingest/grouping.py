@@ -10,6 +10,7 @@ import numpy as np
 from detectors.arrays import Floats, Ints
 from detectors.summaries.log_histogram import bin_of
 from streams.ingest.columns import Columns
+from streams.ingest.scatter import fold_scatters
 from streams.ingest.sums import CellSums, MetricSums, SliceSums
 from streams.ingest.unit_grouping import UnitEntries
 
@@ -80,6 +81,8 @@ def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) ->
         units.requests(columns.request, columns.error, groups.inverse, cells)
     _fold_metrics(columns, groups.inverse, owners, units)
     _fold_labels(columns, groups.inverse, owners, units)
+    if any(sums.bases for sums in slices):
+        fold_scatters(columns, groups.inverse, owners)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.ingest.bases import BasesReader
 from streams.ingest.engine import Engine
 from streams.ingest.http import Liveness, serve
 from streams.ingest.metrics import IngestMetrics
@@ -98,6 +99,7 @@ class _Loop:
         self._consumer.subscribe(
             [settings.events_topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
+        self._bases = BasesReader(settings)
         self._committed: dict[int, int] = {}
         self._paused = False
         self._broken = False
@@ -120,6 +122,7 @@ class _Loop:
         if self._broken:
             self._outbox.abandon()
         self._consumer.close()
+        self._bases.close()
 
     def _consume(self, stop: threading.Event) -> None:
         settings = self._settings
@@ -140,6 +143,7 @@ class _Loop:
             self._outbox.poll(0)
             now_s = time.monotonic()
             if now_s >= next_flush_s and not self._paused:
+                self._engine.count_in(self._bases.follow())
                 self._engine.flush(now_s=now_s, now_ms=_unix_ms())
                 next_flush_s = now_s + flush_s
             if now_s >= next_commit_s:

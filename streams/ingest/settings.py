@@ -13,9 +13,9 @@ class IngestSettings:
     Parameters
     ----------
     kafka : librdkafka properties for every client, ``bootstrap.servers`` and security among them.
-    events_topic, dead_topic, inputs_topic : names, prefix included.
+    events_topic, dead_topic, inputs_topic, bases_topic : names, prefix included.
     group_id : consumer group; its members share the source partitions.
-    input_partitions : partition count of ``canary.inputs``, as the broker's metadata says.
+    input_partitions : partition count of ``canary.inputs``, as the broker's metadata says, and of ``canary.bases``.
     flush_ms : how often the open slices are reported.
     batch_size : records taken at once, at most.
     session_timeout_ms : silent for this long, and another process gets its partitions.
@@ -27,6 +27,7 @@ class IngestSettings:
     events_topic: str = "inference.events"
     dead_topic: str = "inference.events.dead"
     inputs_topic: str = "canary.inputs"
+    bases_topic: str = "canary.bases"
     group_id: str = "serinus-ingest"
     input_partitions: int
     flush_ms: int = 250

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from detectors.arrays import Ints
+from schemas.basis import Basis
 from schemas.report import SLICE_MS, Report
 from streams.ingest.columns import Columns
 from streams.ingest.grouping import fold
@@ -75,6 +77,8 @@ class Slices:
 
     def __init__(self) -> None:
         self.open: dict[int, Slice] = {}
+        self.bases: Mapping[str, Basis] = {}
+        """By service; slices that are opened from now on count vectors in them. To be replaced, never changed."""
 
     def drop(self, source: int) -> None:
         """Forget a source partition that now belongs to somebody else, who starts its open slice anew."""
@@ -105,6 +109,7 @@ class Slices:
                     first_offset=stretch.first_offset,
                     through_offset=stretch.through_offset,
                     newest_ms=stretch.newest_ms,
+                    sums=SliceSums(self.bases),
                 )
                 self.open[stretch.source] = current
             current.through_offset = stretch.through_offset

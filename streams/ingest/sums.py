@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from detectors.arrays import Floats
 from detectors.summaries.moments import Moments
+from schemas.basis import Basis
 from schemas.event import OTHER
 from schemas.report import Cell, LabelCell, MetricCell, UnitCell, UnitPairs, UnitSample
 from schemas.unit_hash import UNITS_SAMPLED_MAX
 from streams.ingest.bounds import Admission, CellKey
+from streams.ingest.scatter_sums import ScatterSums
 from streams.ingest.unit_samples import UNITS_REPORTED_MAX, UnitsOfService
 from streams.ingest.unit_sums import UnitBytes, UnitSums
 
@@ -74,7 +77,7 @@ class MetricSums:
 class CellSums:
     """One service, version, segment and pane; ``at`` and ``labels_at`` number it and its labels as targets."""
 
-    __slots__ = ("at", "errors", "key", "labels", "labels_at", "metrics", "n")
+    __slots__ = ("at", "errors", "key", "labels", "labels_at", "metrics", "n", "scatter")
 
     def __init__(self, key: CellKey, at: int) -> None:
         self.key = key
@@ -84,6 +87,7 @@ class CellSums:
         self.errors = 0
         self.metrics: dict[str, MetricSums] = {}
         self.labels: dict[str, dict[str, int]] = {}
+        self.scatter: ScatterSums | None = None
 
     def cell(self) -> Cell:
         return Cell(
@@ -92,6 +96,7 @@ class CellSums:
             self.errors,
             [sums.cell(name) for name, sums in self.metrics.items()],
             [LabelCell(name, dict(counts)) for name, counts in self.labels.items()],
+            scatter=None if self.scatter is None else self.scatter.cell(),
         )
 
     def units(self, cell: Cell, found: UnitBytes, sample: UnitSample | None) -> UnitCell | None:
@@ -108,11 +113,17 @@ class CellSums:
 
 
 class SliceSums:
-    """All cells of one slice within its bounds. What it holds depends on the log alone, not on the batches."""
+    """All cells of one slice within its bounds. What it holds depends on the log alone, not on the batches.
 
-    __slots__ = ("_admission", "_samples", "_targets", "cells", "folded", "units")
+    Parameters
+    ----------
+    bases : by service, those in force when the slice was opened; they stay for all of it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_admission", "_samples", "_targets", "bases", "cells", "folded", "units")
+
+    def __init__(self, bases: Mapping[str, Basis] | None = None) -> None:
+        self.bases = bases or {}
         self._admission = Admission()
         self._targets = 0
         self._samples: dict[str, UnitsOfService] = {}
@@ -170,6 +181,15 @@ class SliceSums:
         if folded:
             self.folded[service] += folded * count
         return kept_name, kept_value
+
+    def add_scatter(self, cell: CellSums, basis: int, n: int, sums: tuple[Floats, Floats]) -> None:
+        """Add the vectors of a cell's events: their mean, and the upper triangle of their co-moments."""
+        if cell.scatter is None:
+            if not self._admission.pay_scatter(sums[0].size):
+                self.folded[cell.key[0]] += n
+                return
+            cell.scatter = ScatterSums(basis, sums[0].size)
+        cell.scatter.merge(n, *sums)
 
     def add_bins(self, service: str, sums: MetricSums, found: Iterable[tuple[int, int]]) -> None:
         """Count values by bin. When the slice may open no more bins, the nearest open one of the metric counts them.

@@ -9,9 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+from detectors.coordinates import vectors_of
 from detectors.panes import pane_of
 from detectors.summaries.log_histogram import bin_of
-from schemas.report import Cell, LabelCell, MetricCell
+from schemas.basis import Basis
+from schemas.report import Cell, LabelCell, MetricCell, ScatterCell
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import Drawn
 
@@ -28,6 +30,7 @@ class Naming:
     labels : metric (``labels.…``) to its values.
     quantiles : metrics that need a histogram; the others have moments only, which is most of what a cell costs.
     start_ms : Unix ms, when the scenario starts.
+    basis : of a joint gate that has learned one.
     """
 
     service: str
@@ -36,6 +39,7 @@ class Naming:
     labels: dict[str, Sequence[str]]
     quantiles: Collection[str]
     start_ms: int
+    basis: Basis | None = None
 
     def cell(self, key: int, *, n: int, errors: int, step: int | None = None) -> Cell:
         """An empty cell of a group."""
@@ -80,6 +84,16 @@ class _Groups:
         bins = self._bins(ordered) if histogram else [(_NO_BINS, _NO_BINS)] * len(self.keys)
         return [MetricCell(name, *row, *found) for *row, found in zip(*columns, bins, strict=True)]
 
+    def scatters(self, vectors: Floats, basis: int) -> list[ScatterCell]:
+        """The vectors of every group."""
+        ordered = vectors[self.order]
+        mean = np.add.reduceat(ordered, self.starts) / self.n[:, None]
+        centred = ordered - mean[self.group]
+        row, column = np.triu_indices(vectors.shape[1])
+        upper = np.add.reduceat(centred[:, row] * centred[:, column], self.starts)
+        rows = zip(self.n.tolist(), mean.astype("<f8"), upper.astype("<f8"), strict=True)
+        return [ScatterCell(basis, n, ours.tobytes(), squares.tobytes()) for n, ours, squares in rows]
+
     def _bins(self, ordered: Floats) -> list[tuple[bytes, bytes]]:
         index = bin_of(ordered).astype(np.int64)
         lowest, span = int(index.min()), int(index.max() - index.min()) + 1
@@ -119,6 +133,11 @@ def steps_of(drawn: Drawn, version: Ints, naming: Naming, *, from_step: int, to_
         metrics = groups.metric(name, side(values), histogram=name in naming.quantiles)
         for cell, metric in zip(cells, metrics, strict=True):
             cell.metrics.append(metric)
+    if naming.basis is not None and all(one.metric in drawn.numbers for one in naming.basis.coordinates):
+        together = np.stack([side(drawn.numbers[one.metric]) for one in naming.basis.coordinates], axis=1)
+        scatters = groups.scatters(vectors_of(together, naming.basis.coordinates), naming.basis.number)
+        for cell, scatter in zip(cells, scatters, strict=True):
+            cell.scatter = scatter
     for name, codes in drawn.labels.items():
         _add_labels(cells, groups, name, np.where(theirs, codes[1][chosen], codes[0][chosen]), naming)
     for group, cell in zip(groups.keys, cells, strict=True):

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from releases.machine_io import Decide
+from schemas.basis import Basis
 from schemas.command import Command, Verb
 from schemas.decision import Decision, State
 from schemas.event import decode_event
@@ -24,7 +25,7 @@ from streams.ingest.records import Records
 from streams.offline.event_files import Line
 from streams.offline.outcome import DecidedBy, decided_by, final
 from streams.worker.fold import Effect, fold, input_of, services_in, start_service
-from streams.worker.state import Asked, Input, Service, SliceSeen, TimePassed
+from streams.worker.state import Asked, BasisLearned, Input, Service, SliceSeen, TimePassed
 
 TOPIC_ID = "replay"
 TICK_MS = 1_000
@@ -78,6 +79,7 @@ def replay(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
             dead = {one.row for one in refused}
             player.start(line for row, line in enumerate(read) if row not in dead)
         player.hear(reports, at_ms=(slice_no + 1) * SLICE_MS)
+        aggregator.count_in(player.bases)
     player.close()
     return counts.summary(player.decisions)
 
@@ -182,6 +184,7 @@ class _Player:
     def __init__(self, plan: Plan, tell: Tell) -> None:
         self._plan, self._tell = plan, tell
         self.decisions: list[Decision] = []
+        self.bases: dict[str, Basis] = {}
         self._service: Service | None = None
         self._offset = 0
         self._now_ms = 0
@@ -232,6 +235,9 @@ class _Player:
         self._now_ms = max(self._now_ms, at_ms)
         self._service, effects = fold(self._service, Input(self._offset, at_ms, body))
         self._offset += 1
+        for effect in effects:
+            if isinstance(effect, BasisLearned):
+                self.bases = {} if effect.basis is None else {effect.service: effect.basis}
         for decision in _decisions(effects):
             self.decisions.append(decision)
             self._tell(decision)

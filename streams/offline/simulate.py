@@ -17,7 +17,7 @@ from streams.offline.drawing import World
 from streams.offline.outcome import DecidedBy, decided_by, final
 from streams.offline.traffic import Shares, Traffic
 from streams.worker.fold import Effect, fold, start_service
-from streams.worker.state import Asked, Input, SliceSeen
+from streams.worker.state import Asked, BasisLearned, Input, SliceSeen
 
 START_MS = 1_767_225_600_000
 """When every simulated release starts, Unix ms: 2026-01-01T00:00:00Z. Simulated time has nothing to do with ours."""
@@ -110,12 +110,14 @@ class _Loop:
         return sum(self._requests[1:])
 
     def _follow(self, effects: tuple[Effect, ...]) -> None:
-        """Routers follow a route from the next second on."""
+        """Routers follow a route, and ingest counts in a basis, from the next second on."""
         for effect in effects:
             if isinstance(effect, Decide):
                 self._decisions.append(effect.decision)
             elif isinstance(effect, Publish):
                 self._shares = Shares.of(effect.route.weights_ppm, self._plan.canaries, effect.route.salt)
+            elif isinstance(effect, BasisLearned):
+                self._traffic.count_in(effect.basis)
 
     def simulated(self) -> Simulated:
         end = final(self._decisions)

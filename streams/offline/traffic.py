@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from detectors.arrays import Ints
+from schemas.basis import Basis
 from schemas.plan import Plan
 from schemas.report import Cell
-from schemas.scenario import Scenario
 from serinus.splitter import BUCKETS, Split, split_buckets
 from streams.offline.cells import Naming, Step, steps_of
-from streams.offline.changes import metrics_of
 from streams.offline.drawing import Drawn, World, draw
 
 
@@ -43,11 +42,9 @@ class Shares:
         return split_buckets(weights, fallback=fallback, canaries=[version for version, _ in self.canaries_ppm])
 
 
-def metrics_drawn(plan: Plan, scenario: Scenario) -> frozenset[str]:
-    """The metrics of the scenario that the plan reads: all when it looks at all of them together."""
-    if any(metric.name == "joint" for metric in plan.metrics):
-        return frozenset(metrics_of(scenario))
-    return frozenset(metric.name for metric in plan.metrics)
+def metrics_drawn(plan: Plan) -> frozenset[str]:
+    """The metrics that the plan reads, those that it looks at together among them."""
+    return frozenset(metric.name for metric in plan.measured).union(*(metric.of for metric in plan.metrics))
 
 
 class Traffic:
@@ -70,12 +67,18 @@ class Traffic:
             quantiles={metric.name for metric in plan.metrics if metric.kind in {"p50", "p95", "p99"}},
             start_ms=start_ms,
         )
+        self._together = frozenset[str]().union(*(metric.of for metric in plan.metrics))
+        self._basis: Basis | None = None
         self._next = 0
         self._drawn: Drawn | None = None
         self._ready: list[Step] = []
         self._ready_from = 0
         self._shares: Shares | None = None
         self._due: dict[int, list[Cell]] = {}
+
+    def count_in(self, basis: Basis | None) -> None:
+        """The basis in which vectors are counted from the next step on."""
+        self._basis, self._shares = basis, None
 
     def step(self, shares: Shares) -> Step:
         """The next step, its requests dealt by these shares, with the feedback on earlier requests that is due."""
@@ -95,7 +98,10 @@ class Traffic:
         """Deal what is left of the chunk anew."""
         version = self._versions(drawn, shares)
         end = min(drawn.first_step + self._world.chunk_steps, self._world.steps)
-        self._ready = steps_of(drawn, version, self._naming, from_step=at, to_step=end)
+        # A joint gate learns its basis from histograms.
+        quantiles = {*self._naming.quantiles, *(self._together if self._basis is None else ())}
+        naming = replace(self._naming, quantiles=quantiles, basis=self._basis)
+        self._ready = steps_of(drawn, version, naming, from_step=at, to_step=end)
         self._ready_from, self._shares = at, shares
 
     def _versions(self, drawn: Drawn, shares: Shares) -> Ints:

@@ -133,7 +133,7 @@ def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]
         late += _requests(cells) - unfolded.get(name, {}).pop(slice_no, 0)
         sources[name] = msgspec.structs.replace(sources[name], folded=max(sources[name].folded, slice_no))
         for cell in cells:
-            panes[cell.pane] = (*panes.get(cell.pane, ()), _without_units(cell))
+            panes[cell.pane] = (*panes.get(cell.pane, ()), _for_windows(cell))
     stored = msgspec.structs.replace(
         stored, sources=sources, late=late, unfolded={name: slices for name, slices in unfolded.items() if slices}
     )
@@ -144,5 +144,7 @@ def _requests(cells: tuple[Cell, ...]) -> int:
     return sum(cell.n for cell in cells)
 
 
-def _without_units(cell: Cell) -> Cell:
-    return cell if cell.units is None else msgspec.structs.replace(cell, units=None)
+def _for_windows(cell: Cell) -> Cell:
+    """What units and vectors say is for the evidence alone."""
+    plain = cell.units is None and cell.scatter is None
+    return cell if plain else msgspec.structs.replace(cell, units=None, scatter=None)

@@ -13,19 +13,30 @@ from detectors.blocks import due
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases.asking import ask
-from releases.judge import JudgeState, asked, begin_step, start_judge
+from releases.judge import JudgeState, asked, basis_of, begin_step, start_judge
 from releases.judge import observe as observe_beat
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
 from releases.release_state import Release, ReleaseState
 from releases.telling import told, told_judged
+from schemas.basis import Basis
 from schemas.inputs import Forwarded, Tick
 from schemas.inputs import Input as Record
 from schemas.report import SLICE_MS, Cell, Report
 from streams.worker import beats
-from streams.worker.state import Asked, Input, OpenSlice, Service, SliceSeen, Stored, TimePassed, WindowAdded
+from streams.worker.state import (
+    Asked,
+    BasisLearned,
+    Input,
+    OpenSlice,
+    Service,
+    SliceSeen,
+    Stored,
+    TimePassed,
+    WindowAdded,
+)
 
-Effect = WindowAdded | Decide | Publish | Refuse
+Effect = WindowAdded | BasisLearned | Decide | Publish | Refuse
 
 JUDGE_EVERY_MS = 1_000
 """Without new evidence the judge speaks this often, as long as reports arrive: that is what keeps a lease alive."""
@@ -147,8 +158,18 @@ def _judge(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
     passed_ms = beats.passed_ms(service.stored)
     if due(judge.blocks, passed_ms):
         judge = observe_beat(release.plan, judge, {}, beat_end_ms=passed_ms)
+    learned = _learned(service.stored, release, judge)
     service = _with(service, judge=judge)
-    return _step(service, _judged(service.stored, release, judge, requests, item.offset))
+    service, effects = _step(service, _judged(service.stored, release, judge, requests, item.offset))
+    return service, (*learned, *effects)
+
+
+def _learned(before: Stored, release: Release, judge: JudgeState) -> tuple[BasisLearned, ...]:
+    """What ingest has to be told: the basis, in the input in which the judge has learned it."""
+    found = basis_of(release.plan, judge)
+    if found is None or before.judge is None or basis_of(release.plan, before.judge) is not None:
+        return ()
+    return (BasisLearned(before.service, Basis(before.service, release.id, found.number, found.coordinates)),)
 
 
 def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[str, int], offset: int) -> Judged:
@@ -206,4 +227,13 @@ def _step(service: Service, given: MachineInput) -> tuple[Service, tuple[Effect,
     for effect in effects:
         if isinstance(effect, Publish) and judge is not None:
             judge = asked(judge, effect.route)
-    return _with(service, release=state, judge=judge), effects
+    return _with(service, release=state, judge=judge), (*effects, *_unlearned(service.stored, state))
+
+
+def _unlearned(before: Stored, after: ReleaseState) -> tuple[BasisLearned, ...]:
+    """A release that had a basis has ended: nobody needs vectors of the service any more."""
+    release, judge = _active(before.release), before.judge
+    if release is None or judge is None or basis_of(release.plan, judge) is None:
+        return ()
+    still = _active(after)
+    return () if still is not None and still.id == release.id else (BasisLearned(before.service, None),)

@@ -1,4 +1,4 @@
-"""Effects become records: decisions and refusals on the audit, routes for the routers."""
+"""Effects become records: decisions and refusals on the audit, routes for the routers, bases for ingest."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import assert_never
 import structlog
 
 from releases.machine_io import Decide, Publish, Refuse
+from schemas.basis import encode_basis
 from schemas.decision import encode_record
 from schemas.route import encode_route
 from streams.logs import log_decision
 from streams.settings import Settings
-from streams.topics import CONTROL, DECISIONS
+from streams.topics import BASES, CONTROL, DECISIONS
 from streams.worker.broker_port import BrokerPort
 from streams.worker.fold import Effect
 from streams.worker.partition import Partition
 from streams.worker.recorder import Recorder
 from streams.worker.registry import Registry
-from streams.worker.state import WindowAdded
+from streams.worker.state import BasisLearned, WindowAdded
 from streams.worker.subscribers import Happening
 
 _log = structlog.stdlib.get_logger("serinus.decision")
@@ -30,6 +31,7 @@ class Publisher:
     def __init__(self, settings: Settings, port: BrokerPort, registry: Registry, recorder: Recorder) -> None:
         self._port, self._registry, self._recorder = port, registry, recorder
         self._decisions, self._control = settings.topic(DECISIONS), settings.topic(CONTROL)
+        self._bases = settings.topic(BASES)
 
     async def publish(self, partition: Partition, effects: list[tuple[str, Effect]]) -> None:
         """Send what effects ask for; raises :class:`streams.worker.broker_port.SendFailedError`."""
@@ -44,10 +46,12 @@ class Publisher:
         for _, effect in effects:
             self._tell(effect)
 
-    def _records(self, partition: Partition, effect: Effect) -> list[tuple[str, bytes]]:
+    def _records(self, partition: Partition, effect: Effect) -> list[tuple[str, bytes | None]]:
         match effect:
             case WindowAdded():
                 return []
+            case BasisLearned(basis=basis):
+                return [(self._bases, None if basis is None else encode_basis(basis))]
             case Decide(decision=decision):
                 return [(self._decisions, encode_record(decision))]
             case Refuse(refusal=refusal):
@@ -62,7 +66,7 @@ class Publisher:
 
     def _tell(self, effect: Effect) -> None:
         match effect:
-            case WindowAdded():
+            case WindowAdded() | BasisLearned():
                 pass
             case Publish():
                 self._recorder.routes.inc()

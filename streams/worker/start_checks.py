@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.kafka_reader import bounds
 from streams.settings import Settings
-from streams.topics import COMMANDS, CONTROL, DECISIONS, INPUTS, check
+from streams.topics import BASES, COMMANDS, CONTROL, DECISIONS, INPUTS, check
 from streams.worker.changelog import ensure_changelog
 from streams.worker.faust_app import changelog_topic
 
@@ -25,7 +25,7 @@ def check_start(settings: Settings) -> int:
     RefusedError : a topic is missing or is not as it must be.
     streams.kafka.UnreachableError : the broker does not answer.
     """
-    needed = tuple(f"{settings.topic(name)}: " for name in (INPUTS, COMMANDS, DECISIONS, CONTROL))
+    needed = tuple(f"{settings.topic(name)}: " for name in (INPUTS, COMMANDS, DECISIONS, CONTROL, BASES))
     if findings := [line for line in check(settings) if line.startswith(needed)]:
         raise RefusedError("; ".join(findings))
     inputs, changelog = settings.topic(INPUTS), changelog_topic(settings)

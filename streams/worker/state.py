@@ -6,6 +6,7 @@ import msgspec
 
 from releases.judge import JudgeState
 from releases.release_state import ReleaseState
+from schemas.basis import Basis
 from schemas.command import Command
 from schemas.report import Cell
 
@@ -88,6 +89,13 @@ class Asked(msgspec.Struct, frozen=True):
     """A command for this service."""
 
     command: Command
+
+
+class BasisLearned(msgspec.Struct, frozen=True):
+    """Effect: ingest is to count vectors of this service in a basis, or no longer, when the release has ended."""
+
+    service: str
+    basis: Basis | None
 
 
 class Input(msgspec.Struct, frozen=True):

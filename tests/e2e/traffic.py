@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, replace
+from math import exp, sqrt
 from types import TracebackType
 
 from serinus import Emitter, Router
@@ -16,10 +17,17 @@ _TICK_S = 0.01
 
 @dataclass(frozen=True)
 class Arm:
-    """How a version answers: share of errors, and the median of a lognormal latency."""
+    """How a version answers.
+
+    Parameters
+    ----------
+    error_rate : share of errors. latency_ms : median of a lognormal latency.
+    correlation : of the logarithms of latency and ``values.tokens_out``; without it no tokens are sent.
+    """
 
     error_rate: float = 0.01
     latency_ms: float = 180.0
+    correlation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,14 +46,16 @@ class Traffic:
     Parameters
     ----------
     rate_per_s : requests a second.
-    canary : how ``v2`` answers; ``v1`` always answers like a default :class:`Arm`.
+    canary, baseline : how ``v2`` and ``v1`` answer.
     """
 
-    def __init__(self, running: Pipeline, service: str, *, rate_per_s: int, canary: Arm, seed: int = 1) -> None:
+    def __init__(
+        self, running: Pipeline, service: str, *, rate_per_s: int, canary: Arm, baseline: Arm = Arm(), seed: int = 1
+    ) -> None:
         brokers, prefix = running.brokers, running.prefix
         self.router = Router(service=service, fallback="v1", brokers=brokers, topic_prefix=prefix)
         self.emitter = Emitter(service=service, brokers=brokers, topic_prefix=prefix)
-        self.arms = {"v1": Arm(), "v2": canary}
+        self.arms = {"v1": baseline, "v2": canary}
         self.served: list[Served] = []
         self._random = random.Random(seed)
         self._rate_per_s, self._stop = rate_per_s, threading.Event()
@@ -78,15 +88,19 @@ class Traffic:
         unit = f"user-{self._random.randrange(100_000)}"
         version, epoch, bucket = self.router.route(unit)
         self.served.append(Served(time.monotonic(), time.time_ns() // 1_000_000, version, epoch))
-        arm = self.arms[version]
+        arm, slow = self.arms[version], self._random.gauss(0.0, 1.0)
         self.emitter.emit(
             version=version,
-            latency_ms=arm.latency_ms * self._random.lognormvariate(0.0, 0.5),
+            latency_ms=arm.latency_ms * exp(0.5 * slow),
+            values=None if arm.correlation is None else {"tokens_out": self._tokens(slow, arm.correlation)},
             error=self._random.random() < arm.error_rate,
             unit=unit,
             epoch=epoch,
             bucket=bucket,
         )
+
+    def _tokens(self, slow: float, correlation: float) -> float:
+        return 200.0 * exp(0.5 * (correlation * slow + sqrt(1.0 - correlation**2) * self._random.gauss(0.0, 1.0)))
 
     def __enter__(self) -> Traffic:
         self._thread.start()

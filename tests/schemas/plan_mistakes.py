@@ -200,19 +200,60 @@ MISTAKES = [
         "name: error_rate",
         "name: errors",
         "14: metrics[0].name: found 'errors'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, "
-        "feedback.<name>",
+        "feedback.<name>, joint",
     ),
     (
         "name: error_rate",
         "name: values.",
         "14: metrics[0].name: found 'values.'; allowed are error_rate, latency_ms, values.<name>, labels.<name>, "
-        "feedback.<name>",
+        "feedback.<name>, joint",
     ),
     ("name: latency_ms", "name: error_rate", "15: metrics[1].name: found 'error_rate' twice; allowed once"),
     (
-        "name: latency_ms",
+        "name: latency_ms, margin: 10%",
         "name: joint",
-        "15: metrics[1].name: found 'joint'; this version has no gate or observer for it yet",
+        "15: metrics[1].of: found 0 names; allowed are 2 to 6 metrics that are looked at together",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [values.a]",
+        "15: metrics[1].of: found 1 names; allowed are 2 to 6 metrics that are looked at together",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [latency_ms, error_rate]",
+        "15: metrics[1].of[1]: found 'error_rate'; allowed are latency_ms, values.<name>, feedback.<name>",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [latency_ms, values.a, latency_ms]",
+        "15: metrics[1].of[2]: found 'latency_ms' twice; allowed once",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [latency_ms, feedback.rating]",
+        "15: metrics[1].of[1]: found 'feedback.rating' beside 'latency_ms'; no event carries both; allowed are metrics "
+        "of requests, or of feedback",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [latency_ms, values.a], margin: 10%",
+        "15: metrics[1].margin: found one for joint, which shows a difference and no harm; allowed is none",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [latency_ms, values.a], role: observe",
+        "15: metrics[1].role: found 'observe' for joint; observers see all metrics anyway: allowed is gate",
+    ),
+    (
+        METRICS,
+        "metrics: [{name: joint, of: [latency_ms, values.a]}]\n",
+        "13: metrics: found no gate but joint, which excludes no harm; at least one other is needed",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: latency_ms, margin: 10%, of: [values.a]",
+        "15: metrics[1].of: found ['values.a'] for latency_ms; allowed with joint only",
     ),
     (
         "name: latency_ms, margin: 10%",
@@ -273,8 +314,8 @@ MISTAKES = [
     ("margin: 0.5%", "margin: 0.5%, action: stop", "14: metrics[0].action: found 'stop'; allowed are hold, rollback"),
     (
         "margin: 0.5%",
-        "margin: 0.5%, of: [a]",
-        "14: metrics[0].of: unknown field; allowed are name, worse, margin, statistic, tolerance, role, action",
+        "margin: 0.5%, share: 1%",
+        "14: metrics[0].share: unknown field; allowed are name, worse, margin, statistic, of, tolerance, role, action",
     ),
     (METRICS, "metrics: []\n", "13: metrics: found 0 metrics; allowed are 1 to 16"),
     (

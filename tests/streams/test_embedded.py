@@ -28,12 +28,12 @@ def append(client: Producer, topic: str, count: int) -> None:
 
 
 def test_every_topic_exists_with_four_partitions(broker: Settings) -> None:
-    """Inside the block all six topics are there under their prefix, and the check finds nothing wrong."""
+    """Inside the block all seven topics are there under their prefix, and the check finds nothing wrong."""
     for topic in topics.topics(broker):
         assert topic.name.startswith("t-")
         assert bounds(broker, topic.name).keys() == set(range(MOCK_PARTITIONS))
     assert topics.check(broker) == []
-    assert [created for _, created in topics.create(broker)] == [False] * 6
+    assert [created for _, created in topics.create(broker)] == [False] * 7
 
 
 def test_security_of_the_real_broker_does_not_apply(broker: Settings) -> None:

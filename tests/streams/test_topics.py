@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from streams.settings import Settings
-from streams.topics import CONTROL, DECISIONS, EVENTS, INPUTS, Topic, differences, topics
+from streams.topics import BASES, CONTROL, DECISIONS, EVENTS, INPUTS, Topic, differences, topics
 
 DAY_MS = 86_400_000
 
@@ -16,6 +16,7 @@ def test_topics_are_those_of_the_contract() -> None:
     """Names, clean-up, time and retention are what the readers of each topic rely on."""
     found = by_name(Settings(events_partitions=12, inputs_partitions=8))
     assert sorted(found) == [
+        "canary.bases",
         "canary.commands",
         "canary.control",
         "canary.decisions",
@@ -24,7 +25,7 @@ def test_topics_are_those_of_the_contract() -> None:
         "inference.events.dead",
     ]
     assert {name for name, topic in found.items() if topic.timestamp == "LogAppendTime"} == {EVENTS, INPUTS}
-    assert {name for name, topic in found.items() if topic.cleanup == "compact"} == {CONTROL}
+    assert {name for name, topic in found.items() if topic.cleanup == "compact"} == {BASES, CONTROL}
     assert found[INPUTS].retention_ms >= DAY_MS and found[INPUTS].record_bytes_max == 10_000_000
     assert found[DECISIONS].retention_ms == 365 * DAY_MS
     assert {topic.partitions for name, topic in found.items() if name.startswith("canary.")} == {8}

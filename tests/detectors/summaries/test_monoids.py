@@ -18,7 +18,7 @@ from detectors.summaries.measure import Measure
 from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
 from detectors.summaries.scatter import Scatter
-from detectors.summaries.summary import Summary
+from detectors.summaries.summary import BASES_KEPT, Summary
 from schemas.report import Cell, LabelCell
 
 VALUES = json.loads((Path(__file__).parents[1] / "values.json").read_text())
@@ -31,11 +31,15 @@ rates = st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda t: Rate
 histograms = numbers.map(lambda values: LogHistogram.of(np.array(values)))
 counts = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 1000)).map(Counts)
 measures = numbers.map(lambda values: Measure.of(np.array(values)))
+vectors = st.lists(st.tuples(*[st.integers(-9, 9)] * 2), min_size=1, max_size=5).map(
+    lambda rows: Scatter.of(np.array(rows, dtype=np.float64))
+)
 summaries = st.builds(
     Summary,
     rates,
     st.dictionaries(st.sampled_from(["latency_ms", "values.tokens_out"]), measures),
     st.dictionaries(st.sampled_from(["finish_reason"]), counts),
+    scatters=st.dictionaries(st.integers(1, 5), vectors, max_size=BASES_KEPT),
 )
 
 
@@ -57,6 +61,13 @@ def alike(a: Summary, b: Summary) -> bool:
             and a.metrics[k].histogram == b.metrics[k].histogram
             and (a.metrics[k].low, a.metrics[k].high) == (b.metrics[k].low, b.metrics[k].high)
             for k in a.metrics
+        )
+        and a.scatters.keys() == b.scatters.keys()
+        and all(
+            a.scatters[k].n == b.scatters[k].n
+            and np.allclose(a.scatters[k].mean, b.scatters[k].mean, atol=1e-9)
+            and np.allclose(a.scatters[k].s, b.scatters[k].s, atol=1e-9)
+            for k in a.scatters
         )
     )
 

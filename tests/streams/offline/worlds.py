@@ -39,4 +39,4 @@ def plan(text: str = PLAN) -> Plan:
 def world(extra: str = "", *, text: str = SCENARIO, metrics: Plan | None = None) -> World:
     """The scenario with more lines, for a plan; files are looked up here."""
     scenario = parse_scenario(text + extra)
-    return World(scenario, Path(__file__).parent, metrics_drawn(metrics or plan(), scenario))
+    return World(scenario, Path(__file__).parent, metrics_drawn(metrics or plan()))
