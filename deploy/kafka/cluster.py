@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deploy.kafka import jars, metadata, processes, properties, toolchain
@@ -31,6 +31,7 @@ class Request:
         libs: folder of Kafka's jars.
         heap: of each broker, as `java -Xmx` takes it.
         timeout_s: seconds until all brokers must serve, > 0.
+        properties: settings of the brokers that come after ours.
     """
 
     data: Path
@@ -39,6 +40,7 @@ class Request:
     libs: Path
     heap: str
     timeout_s: float
+    properties: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,12 +147,12 @@ def _launch(cluster: Cluster, missing: tuple[int, ...], request: Request, *, for
     java = [toolchain.java(), f"-Dlog4j2.configurationFile={_LOG4J}", "-cp", f"{request.libs}/*"]
     if not formatted:
         write_record(cluster, formatted=False)
-        _format(cluster, java)
+        _format(cluster, java, request.properties)
     write_record(cluster, formatted=True)
     children: dict[int, subprocess.Popen[bytes]] = {}
     try:
         for node in missing:
-            cluster.properties_file(node).write_text(properties.render(cluster, node))
+            cluster.properties_file(node).write_text(properties.render(cluster, node, request.properties))
             children[node] = processes.spawn(cluster, node, _broker_command(cluster, node, java, request.heap))
         _await_serving(cluster, children, timeout_s=request.timeout_s)
     except BaseException:
@@ -170,12 +172,12 @@ def _broker_command(cluster: Cluster, node: int, java: list[str], heap: str) -> 
     return [java[0], *tuning, *java[1:], "kafka.Kafka", str(cluster.properties_file(node))]
 
 
-def _format(cluster: Cluster, java: list[str]) -> None:
+def _format(cluster: Cluster, java: list[str], extra: dict[str, str]) -> None:
     runs: dict[int, subprocess.Popen[str]] = {}
     for node in cluster.nodes:
         shutil.rmtree(cluster.home(node), ignore_errors=True)
         cluster.log_dir(node).mkdir(parents=True)
-        cluster.properties_file(node).write_text(properties.render(cluster, node))
+        cluster.properties_file(node).write_text(properties.render(cluster, node, extra))
         command = [java[0], "-Xmx256m", "-XX:TieredStopAtLevel=1", *java[1:], "kafka.tools.StorageTool"]
         command += ["format", "-t", cluster.cluster_id, "-c", str(cluster.properties_file(node))]
         runs[node] = subprocess.Popen(

@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--libs", type=Path, default=ROOT / ".kafka" / "libs", help="folder of Kafka's jars (.kafka/libs)"
     )
+    start.add_argument("--properties", type=Path, help="file of broker settings that come after ours, KEY=VALUE lines")
     start.add_argument("--heap", help="memory of each broker (1g for one, 512m for three)")
     start.add_argument("--timeout", type=float, default=90.0, help="seconds until it must serve (90)")
     start.add_argument("--detach", action="store_true", help="return when it serves, and leave it running")
@@ -77,6 +78,22 @@ def _environment_number(name: str, default: int) -> int:
         return int(text) if text else default
     except ValueError as error:
         raise LocalKafkaError(f"{name}={text}: must be a whole number", WRONG_INPUT) from error
+
+
+def _properties(file: Path | None) -> dict[str, str]:
+    """The settings of a file; `{node}` in a value becomes the broker's number."""
+    if file is None:
+        return {}
+    try:
+        lines = [line.strip() for line in file.read_text().splitlines()]
+    except OSError as error:
+        raise LocalKafkaError(f"--properties {file}: cannot be read: {error}", WRONG_INPUT) from error
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise LocalKafkaError(
+            f"--properties {file}: found {wrong[0]!r}; allowed are KEY=VALUE and # lines", WRONG_INPUT
+        )
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _data(options: argparse.Namespace) -> Path:
@@ -97,6 +114,7 @@ def _start(options: argparse.Namespace) -> int:
             libs=options.libs.resolve(),
             heap=options.heap or _HEAP[options.brokers],
             timeout_s=options.timeout,
+            properties=_properties(options.properties),
         )
     )
     if started.nodes:

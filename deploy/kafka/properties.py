@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from deploy.kafka.layout import HOST, Cluster
 
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
@@ -53,7 +56,12 @@ def settings(cluster: Cluster, node: int) -> dict[str, str]:
     }
 
 
-def render(cluster: Cluster, node: int) -> str:
-    """The node's `server.properties` as text; backslashes are escaped as Java's properties ask for."""
-    lines = (f"{name}={value}" for name, value in settings(cluster, node).items())
+def render(cluster: Cluster, node: int, extra: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The node's `server.properties` as text; backslashes are escaped as Java's properties ask for.
+
+    Parameters:
+        extra: settings that come after ours; `{node}` in a value becomes the node's id.
+    """
+    asked = {name: value.replace("{node}", str(node)) for name, value in extra.items()}
+    lines = (f"{name}={value}" for name, value in (settings(cluster, node) | asked).items())
     return "".join(line.replace("\\", "\\\\") + "\n" for line in lines)

@@ -37,10 +37,16 @@ def examine_rights(settings: Settings) -> list[Finding]:
     asked = sorted(name for name in needed if name in existing)
     if not asked or settings.embedded:
         return []
+    hidden = sorted(set(needed) - set(asked))
     answers = client.describe_topics(
         TopicCollection(asked), include_authorized_operations=True, request_timeout=_TIMEOUT_S
     )
-    findings = []
+    findings = [
+        problem(
+            ABOUT, f"{name}: not visible: it is missing, or this principal may not DESCRIBE it", _remedy("pipeline")
+        )
+        for name in hidden
+    ]
     for name in asked:
         who, operations = needed[name]
         try:
@@ -50,6 +56,9 @@ def examine_rights(settings: Settings) -> list[Finding]:
             continue
         lacking = sorted(operation.name for operation in operations - allowed)
         if lacking and AclOperation.ALL not in allowed:
-            remedy = f"give them to the {who}: deploy/kafka/acls.py sets all of them"
-            findings.append(problem(ABOUT, f"{name}: this principal may not {' or '.join(lacking)}", remedy))
+            findings.append(problem(ABOUT, f"{name}: this principal may not {' or '.join(lacking)}", _remedy(who)))
     return findings or [fine(ABOUT, f"all that the pipeline does is allowed on {len(asked)} topics")]
+
+
+def _remedy(who: str) -> str:
+    return f"give the right to the {who}: deploy/kafka/acls.py sets all of them"

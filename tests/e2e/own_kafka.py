@@ -12,16 +12,18 @@ from tests.conftest import LOCAL_KAFKA
 
 
 @contextmanager
-def own_kafka(folder: Path, *, port: int = 0, heap: str = "384m") -> Iterator[str]:
+def own_kafka(folder: Path, *, port: int = 0, heap: str = "384m", properties: Path | None = None) -> Iterator[str]:
     """Start a broker, give its address, stop it and remove its data.
 
     Parameters
     ----------
     folder : for its data.
     port : 0 for any free one.
+    properties : settings of the broker that come after the usual ones.
     """
     where = ["--port", str(port), "--data", str(folder)]
     start = [sys.executable, str(LOCAL_KAFKA), "start", "--detach", "--heap", heap, *where]
+    start += [] if properties is None else ["--properties", str(properties)]
     done = subprocess.run(start, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     try:
