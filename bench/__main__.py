@@ -7,7 +7,7 @@ import sys
 
 from bench import tables
 
-BENCHMARKS = ("bench.ingest", "bench.latency", "bench.decisions", "bench.nab")
+BENCHMARKS = ("bench.ingest", "bench.latency", "bench.decisions", "bench.nab", "bench.judgement")
 
 
 def main() -> int:

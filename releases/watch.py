@@ -6,6 +6,8 @@ A 3-sigma rule that looks at every window fires on nearly every healthy release,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -83,22 +85,36 @@ def observe(plan: Plan, watched: Watched, beat: Mapping[tuple[str, str], Summary
         seen = {v: _scored(plan, seen[v], whole.get(v), None if v == plan.baseline else baseline) for v in seen}
         together = {v: watch_vectors.observe(together[v], _vector(plan, whole.get(v))) for v in together}
         filling = {}
+    needs = _needs(plan)
     for (version, _), summary in sorted(beat.items(), key=lambda item: item[0]):
-        filling[version] = with_part(filling.get(version, ()), _needed(plan, summary))
+        filling[version] = with_part(filling.get(version, ()), _needed(needs, summary))
     return Watched(window, filling, seen, together)
 
 
-def _needed(plan: Plan, summary: Summary) -> Summary:
+class _Needs(NamedTuple):
+    """Names of metrics and of labels that a plan's windows are made of; of some metrics also the histogram."""
+
+    metrics: tuple[str, ...]
+    histograms: frozenset[str]
+    labels: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def _needs(plan: Plan) -> _Needs:
+    mixes = tuple(metric.name.removeprefix("labels.") for metric in plan.measured if metric.kind == "mix")
+    names = dict.fromkeys(metric.name for metric in plan.measured if metric.kind != "mix")
+    return _Needs(tuple(names), frozenset(m.name for m in plan.measured if m.level is not None), mixes)
+
+
+def _needed(needs: _Needs, summary: Summary) -> Summary:
     """What a window's values are made of. Histograms are most of a summary, and only quantiles ask for them."""
-    metrics: dict[str, Measure] = {}
-    labels: dict[str, Counts] = {}
-    for metric in plan.measured:
-        measure = summary.metrics.get(metric.name)
-        if measure is not None and (metric.level is not None or metric.name not in metrics):
-            metrics[metric.name] = measure if metric.level is not None else Measure(measure.moments)
-        counts = summary.labels.get(metric.name.removeprefix("labels.")) if metric.kind == "mix" else None
-        if counts is not None:
-            labels[metric.name.removeprefix("labels.")] = counts
+    known = summary.metrics
+    metrics = {
+        name: known[name] if name in needs.histograms else Measure(known[name].moments)
+        for name in needs.metrics
+        if name in known
+    }
+    labels = {name: summary.labels[name] for name in needs.labels if name in summary.labels}
     return Summary(summary.requests, metrics, labels)
 
 

@@ -51,8 +51,8 @@ def observe(together: Together, vector: tuple[float, ...] | None) -> Together:
     said = (distance.score(together.mahalanobis, x), average.score(together.mewma, x), forest)
     bits = trees.debounce.after(together.trees.unusual, bool(forest.unusual))
     return Together(
-        distance.learn(together.mahalanobis, x),
-        average.learn(together.mewma, x),
+        distance.learn_scored(together.mahalanobis, x, said[0]),
+        average.learn_scored(together.mewma, x, said[1]),
         trees.learn_scored(together.trees, x, bits),
         said,
     )

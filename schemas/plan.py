@@ -57,12 +57,12 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def level(self) -> float | None:
         """The quantile's level: 0.99 for p99; None for other statistics."""
-        return QUANTILES.get(self.kind)
+        return None if self.statistic is None else QUANTILES.get(self.statistic)
 
     @property
     def label(self) -> str:
         """How the metric is called in evidence: ``error_rate``, ``latency_ms``, ``latency_ms p99``."""
-        return self.name if self.kind in {"rate", "mean", "mix", JOINT} else f"{self.name} {self.kind}"
+        return self.name if self.level is None else f"{self.name} {self.statistic}"
 
     @property
     def tolerated(self) -> float:

@@ -88,7 +88,7 @@ class Drift(msgspec.Struct, frozen=True):
             return Score(None, None, None)
         centre, spread = self._scale(state.past)
         z = (x - centre) / spread
-        changed = self._changed(state.past, x)
+        changed = self._changed(state.past, x, (centre, spread))
         return Score(z if isfinite(z) else None, changed, changed)
 
     def learn(self, state: DriftState, x: float) -> DriftState:
@@ -107,16 +107,16 @@ class Drift(msgspec.Struct, frozen=True):
         centre, spread = float(first.mean()), float(first.std())
         return centre, spread if spread > 0.0 else max(1e-6 * abs(centre), 1e-12)
 
-    def _changed(self, past: Floats, x: float) -> bool:
+    def _changed(self, past: Floats, x: float, scale: tuple[float, float]) -> bool:
         """Whether a detector that has seen the past finds a change at this value."""
-        detector = _fed.pop((self, past.tobytes()), None) or self._built(past)
-        self._feed(detector, past, np.array([x]))
+        detector = _fed.pop((self, past.tobytes()), None) or self._built(past, scale)
+        self._feed(detector, np.array([x]), scale)
         _fed[self, np.append(past, x).tobytes()] = detector
         if len(_fed) > _FED_MAX:
             _fed.popitem(last=False)
         return bool(detector.drift_detected)
 
-    def _built(self, past: Floats) -> Any:
+    def _built(self, past: Floats, scale: tuple[float, float]) -> Any:
         """river's detector, fed with the past."""
         detector: Any
         if self.method == "adwin":
@@ -125,11 +125,11 @@ class Drift(msgspec.Struct, frozen=True):
             detector = drift.PageHinkley(
                 min_instances=self.warm_up, delta=_PAGE_HINKLEY_DELTA, threshold=_PAGE_HINKLEY_THRESHOLD
             )
-        self._feed(detector, past, past)
+        self._feed(detector, past, scale)
         return detector
 
-    def _feed(self, detector: Any, past: Floats, values: Floats) -> None:
-        centre, spread = self._scale(past)
+    def _feed(self, detector: Any, values: Floats, scale: tuple[float, float]) -> None:
+        centre, spread = scale
         unit = _ADWIN_UNIT if self.method == "adwin" else 1.0
         for value in (np.clip((values - centre) / spread, -_SPREADS, _SPREADS) / unit).tolist():
             detector.update(value)

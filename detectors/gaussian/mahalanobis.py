@@ -82,7 +82,11 @@ class Mahalanobis(msgspec.Struct, frozen=True):
 
     def learn(self, state: MahalanobisState, x: Floats) -> MahalanobisState:
         """The state with this vector in its past."""
-        unusual = self.debounce.after(state.unusual, bool(self.score(state, x).unusual))
+        return self.learn_scored(state, x, self.score(state, x))
+
+    def learn_scored(self, state: MahalanobisState, x: Floats, said: Oddness) -> MahalanobisState:
+        """The same for a caller that has the score already."""
+        unusual = self.debounce.after(state.unusual, bool(said.unusual))
         return MahalanobisState(state.past.merge(Scatter.of(x[None, :])), unusual)
 
 

@@ -128,10 +128,13 @@ class Mewma(msgspec.Struct, frozen=True):
 
     def learn(self, state: MewmaState, x: Floats) -> MewmaState:
         """The state with this vector in it. After an alarm z begins anew at zero."""
-        check_vector(self.NAME, x, self.dimensions)
+        return self.learn_scored(state, x, self.score(state, x))
+
+    def learn_scored(self, state: MewmaState, x: Floats, said: Oddness) -> MewmaState:
+        """The same for a caller that has the score already."""
         if state.past.n < self.learning:
             return MewmaState(state.past.merge(Scatter.of(x[None, :])), state.z, 0)
-        if self.score(state, x).alarm:
+        if said.alarm:
             return MewmaState(state.past, np.zeros(self.dimensions), 0)
         return MewmaState(state.past, self._moved(state, x), state.n + 1)
 

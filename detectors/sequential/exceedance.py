@@ -166,9 +166,12 @@ class Exceedance(msgspec.Struct, frozen=True):
 
     def _counts(self, arms: tuple[LogHistogram, ...], edges: np.ndarray) -> Floats:
         """[4, m] values, and how many lie beyond each of three edges."""
-        above = np.array([arm.counts_above(edges) for arm in arms])
-        n = np.array([[float(arm.n)] for arm in arms])
-        return np.hstack([n, above if self.worse == "higher" else n - above]).T
+        bins = np.concatenate([arm.bins for arm in arms])
+        counts = np.concatenate([arm.counts for arm in arms]).astype(np.float64)
+        of_arm = np.repeat(np.arange(len(arms)), [arm.bins.size for arm in arms])
+        n = np.bincount(of_arm, counts, len(arms))
+        above = [np.bincount(of_arm, counts * (bins > edge), len(arms)) for edge in edges.tolist()]
+        return np.array([n, *(above if self.worse == "higher" else [n - one for one in above])])
 
     def _gaps(self, threshold: Threshold, far: int) -> Floats:
         source, edges = threshold.source, np.array([threshold.bin, far], dtype=np.int64)

@@ -155,7 +155,7 @@ def log_evidence(mixture: Mixture, log_weight: Floats | None = None) -> Floats:
     both = (np.exp(sums - top[:, None]) for sums in (mixture.log_c, mixture.log_a))
     rest = np.exp(log_rest - top)
     if log_weight is None:
-        cumulative, started = (sums.mean(axis=1) for sums in both)
+        cumulative, started = (np.add.reduce(sums, axis=1) / points for sums in both)
     else:
         weight = np.exp(log_weight)
         cumulative, started = ((weight * sums).sum(axis=1) for sums in both)

@@ -11,6 +11,8 @@ from detectors.batches import RateBatch
 
 _POLISHINGS: Final = 2
 _MARGIN: Final = 1e-12
+_SETTLED: Final = 1e-8
+"""Newton's steps are quadratic: after one this small the next would change nothing that a float holds."""
 
 
 def odds_times(rate: Floats, ratios: Floats) -> Floats:
@@ -27,8 +29,8 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
 
     With h(θ, q) = (1-θ)/(1-q) - θ/q the derivative is n_b h(theta_b, q) + n_c h(theta_c, q + gap). Times all its
     denominators it is a cubic, whose sign alternates at -gap, 0, 1-gap and 1: three real roots, ours in the middle,
-    so Viète's formula finds it. Two Newton steps on the derivative, with h = (q-θ)/(q(1-q)), restore what the cubic's
-    rounding lost. Below, a is a third of the cubic's second coefficient.
+    so Viète's formula finds it. At most two Newton steps on the derivative, with h = (q-θ)/(q(1-q)), restore what the
+    cubic's rounding lost. Below, a is a third of the cubic's second coefficient.
 
     Parameters
     ----------
@@ -60,7 +62,9 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
         slope = pull_b * (q - theta_b) + pull_c * (u - theta_c)
         bend_b = pull_b / spread_b * (q * q + theta_b * (1.0 - 2.0 * q))
         bend = bend_b + pull_c / spread_c * (u * u + theta_c * (1.0 - 2.0 * u))
-        q = np.minimum(np.maximum(q - slope / bend, 0.1 * q), ceiling)
+        before, q = q, np.minimum(np.maximum(q - slope / bend, 0.1 * q), ceiling)
+        if (np.abs(q - before) <= _SETTLED * before).all():
+            break
     return q
 
 
