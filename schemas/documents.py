@@ -39,7 +39,12 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
 }
 
 _CHANNELS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
-    ("inference.events", "application/json", ("event",), "One event per answered request, written by services."),
+    (
+        "inference.events",
+        "application/json",
+        ("event",),
+        "One event per answered request, written by services; or many of them packed (docs/packed.md).",
+    ),
     ("inference.events.dead", "application/json", ("dead_letter",), "Events that could not be used, with the reason."),
     ("canary.inputs", "application/msgpack", ("report", "tick", "forwarded"), "The worker's one ordered input."),
     ("canary.commands", "application/json", ("command",), "What operators ask; key is the service."),

@@ -77,6 +77,10 @@ class Codes(dict[Name, int], Generic[Name]):
         code = self[name] = len(self)
         return code
 
+    def give(self, name: Name) -> None:
+        """Give a code to a name that has none."""
+        self[name] = len(self)
+
     def of(self, names: Sequence[Name]) -> Ints:
         return np.fromiter(map(self.__getitem__, names), np.int64, len(names))
 

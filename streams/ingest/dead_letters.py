@@ -16,6 +16,12 @@ from schemas.event import RECORD_BYTES_MAX, InferenceEvent, decode_event, faults
 MAGNITUDE_MAX: Final = 1e100
 """Largest magnitude of a number: beyond it the sum of squares of a slice could leave the range of a float."""
 
+AHEAD: Final = "ts_ms more than 5 minutes after the log time"
+BEHIND: Final = "ts_ms more than 24 hours before the log time"
+MALFORMED_PACK: Final = "malformed pack"
+BEYOND_LIMITS: Final = "pack beyond its limits"
+UNKNOWN_VERSION: Final = "unknown pack version"
+
 REASONS: Final = frozenset(
     {
         "no value",
@@ -31,8 +37,11 @@ REASONS: Final = frozenset(
         "negative latency",
         "empty name",
         "name longer than 256 characters",
-        "ts_ms more than 5 minutes after the log time",
-        "ts_ms more than 24 hours before the log time",
+        AHEAD,
+        BEHIND,
+        MALFORMED_PACK,
+        BEYOND_LIMITS,
+        UNKNOWN_VERSION,
     }
 )
 """Every reason there is. Metrics are counted by reason, so the set is fixed."""

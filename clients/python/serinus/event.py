@@ -11,7 +11,8 @@ import msgspec
 
 MAX_NAME = 256
 MAX_RECORD_BYTES = 65_536
-_KINDS = ("request", "feedback")
+MAX_INTEGER = 2**62
+KINDS = ("request", "feedback")
 _UNIT_BYTES = 8
 
 
@@ -93,9 +94,25 @@ class EventEncoder:
         ------
         InvalidEventError: something that the pipeline would put to the dead letters.
         """
-        unit = self.hash_unit(str(event.unit)) if event.unit else None
-        checked = _Event(
-            service=self._service,
+        checked = self.check(event)
+        unit = self.hash_unit(str(checked.unit)) if checked.unit else None
+        fields: dict[str, Any] = checked._asdict() | {"unit": unit}
+        try:
+            record = self._json.encode(_Event(service=self._service, **fields))
+        except UnicodeEncodeError as error:
+            raise InvalidEventError("invalid_text", error.object) from error
+        if len(record) > MAX_RECORD_BYTES:
+            raise InvalidEventError("too_large", f"{len(record)} bytes, allowed: <= {MAX_RECORD_BYTES}")
+        return unit, record
+
+    def check(self, event: Emitted) -> Emitted:
+        """Return the event with plain strings, numbers and dictionaries, as the pipeline wants them.
+
+        Raises
+        ------
+        InvalidEventError: something that the pipeline would put to the dead letters.
+        """
+        return Emitted(
             version=_name("version", event.version),
             ts_ms=_integer("ts_ms", event.ts_ms),
             kind=_kind(event.kind),
@@ -108,17 +125,10 @@ class EventEncoder:
             if event.labels
             else None,
             segment=_text("segment", event.segment),
-            unit=unit,
+            unit=str(event.unit) if event.unit else None,
             epoch=None if event.epoch is None else _integer("epoch", event.epoch),
             bucket=None if event.bucket is None else _integer("bucket", event.bucket),
         )
-        try:
-            record = self._json.encode(checked)
-        except UnicodeEncodeError as error:
-            raise InvalidEventError("invalid_text", error.object) from error
-        if len(record) > MAX_RECORD_BYTES:
-            raise InvalidEventError("too_large", f"{len(record)} bytes, allowed: <= {MAX_RECORD_BYTES}")
-        return unit, record
 
     def hash_unit(self, unit: str) -> str:
         """Return the keyed BLAKE2b-64 of a unit id, 16 hex digits (Aumasson et al., 2013; RFC 7693)."""
@@ -142,14 +152,14 @@ def _name(field: str, found: object) -> str:
 
 
 def _kind(found: object) -> str:
-    if found not in _KINDS:
+    if found not in KINDS:
         raise InvalidEventError("invalid_kind", found)
     return str(found)
 
 
 def _integer(field: str, found: object) -> int:
     # numpy's integers are no `int`, but they have an index; floats do not.
-    if isinstance(found, bool) or not isinstance(found, SupportsIndex) or not 0 <= found.__index__() < 2**62:
+    if isinstance(found, bool) or not isinstance(found, SupportsIndex) or not 0 <= found.__index__() < MAX_INTEGER:
         raise InvalidEventError(f"invalid_{field}", found)
     return found.__index__()
 

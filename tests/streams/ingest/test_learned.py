@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.event import encode_event
+from schemas.packed import is_pack
 from streams.ingest import decoder as decoder_module
 from streams.ingest.columns import ColumnBuilder, Columns
 from streams.ingest.dead_letters import Refused
@@ -120,6 +121,7 @@ def texts_of_records(draw: st.DrawFn) -> bytes:
 
 
 any_record = st.one_of(texts_of_records(), texts_of_records(), st.sampled_from(SEEN), st.none(), st.binary(max_size=20))
+any_record = any_record.filter(lambda raw: raw is None or not is_pack(raw))
 
 
 @given(st.lists(any_record, max_size=25), st.lists(any_record, max_size=25))

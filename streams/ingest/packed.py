@@ -1,0 +1,190 @@
+"""Packed records become columns, all records of a batch at once: no event is ever looked at in Python.
+
+What each pack says of itself is read one by one; its columns are put behind those of the others, and their numbers are
+checked for the whole batch. A pack in which something is wrong is left out whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from detectors.arrays import Flags, Floats, Ints
+from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
+from schemas.packed import ERROR, FEEDBACK, Pack, PackedNumbers
+from schemas.report import PANE_MS
+from streams.ingest.columns import Columns, label_names, metric_names
+from streams.ingest.dead_letters import AHEAD, BEHIND, MAGNITUDE_MAX, MALFORMED_PACK, Refused
+from streams.ingest.grouping import distinct
+from streams.ingest.pack_entries import NO_CODES, Entries, coded, highest, integers, lowest, starts_of
+from streams.ingest.pack_names import PackNames
+from streams.ingest.pack_shape import Malformed, read_pack
+from streams.ingest.records import Records
+
+
+def pack_columns(records: Records) -> tuple[Columns, list[Refused]]:
+    """Decode packed records, check them and split them into columns.
+
+    Returns
+    -------
+    The columns of the events of the good packs, and the refused packs by ascending row.
+    """
+    names = PackNames()
+    good: list[tuple[int, Pack]] = []
+    faults: dict[int, Malformed] = {}
+    for row, raw in enumerate(records.raw):
+        try:
+            pack = read_pack(raw or b"")
+            names.add(pack)
+        except Malformed as fault:
+            faults[row] = fault
+        else:
+            good.append((row, pack))
+    while True:
+        rows = np.array([row for row, _ in good], dtype=np.int64)
+        batch = _Batch(names, [pack for _, pack in good], records.log_ms[rows])
+        columns = batch.columns(rows)
+        if columns is not None:
+            return columns, [Refused(row, one.reason, one.path, one.detail) for row, one in sorted(faults.items())]
+        faults |= {good[at][0]: fault for at, fault in batch.faults.items()}
+        good = [one for at, one in enumerate(good) if at not in batch.faults]
+
+
+class _Batch:
+    """Packs of the right shape; ``faults`` is the first fault of those that have one, by index."""
+
+    def __init__(self, names: PackNames, packs: Sequence[Pack], log_ms: Ints) -> None:
+        self._names = names
+        self._packs = packs
+        self._log_ms = log_ms
+        self._n = np.fromiter((pack.n for pack in packs), np.int64, len(packs))
+        self._starts = starts_of(self._n)
+        self.faults: dict[int, Malformed] = {}
+
+    def columns(self, rows: Ints) -> Columns | None:
+        """The columns of all events, or None when a pack has a fault.
+
+        Parameters
+        ----------
+        rows : row of each pack among the records.
+        """
+        names = self._names
+        ts_ms = self._times()
+        series, series_names = self._series()
+        flags = np.frombuffer(b"".join([pack.flags or NO_CODES[: pack.n] for pack in self._packs]), dtype=np.uint8)
+        self._note(highest(flags, self._starts) > (ERROR | FEEDBACK), "$.flags")
+        request = flags & FEEDBACK == 0
+        numbers, value = self._numbers()
+        labels, label = self._categories()
+        self._some("$.unit", [pack.unit for pack in self._packs])
+        self._some("$.epoch", [pack.epoch for pack in self._packs])
+        self._some("$.bucket", [pack.bucket for pack in self._packs])
+        if self.faults:
+            return None
+        metric_event = numbers.events(self._starts)
+        label_event = labels.events(self._starts)
+        return Columns(
+            row=np.repeat(rows, self._n),
+            series=series,
+            series_names=series_names,
+            pane=ts_ms // PANE_MS,
+            request=request,
+            error=(flags & ERROR != 0) & request,
+            metric_event=metric_event,
+            metric=2 * numbers.spread(numbers.code) + ~request[metric_event],
+            value=value,
+            metric_names=metric_names(names.metrics),
+            label_event=label_event,
+            label=2 * label + ~request[label_event],
+            label_names=label_names(names.labels),
+        )
+
+    def _times(self) -> Ints:
+        after_ms = integers([pack.ts for pack in self._packs], self._n)
+        base_ms = np.fromiter((pack.base_ms for pack in self._packs), np.int64, len(self._packs))
+        ahead_ms = base_ms - self._log_ms
+        self._note(ahead_ms + highest(after_ms, self._starts) > TS_AHEAD_MAX_MS, "$.ts", reason=AHEAD)
+        self._note(ahead_ms + lowest(after_ms, self._starts) < -TS_BEHIND_MAX_MS, "$.ts", reason=BEHIND)
+        return np.repeat(base_ms, self._n) + after_ms
+
+    def _series(self) -> tuple[Ints, list[tuple[str, str, str]]]:
+        """The code of each event's series, and what the codes mean."""
+        packs, names = self._packs, self._names
+        versions = [[names.versions[pack.service, one] for one in pack.versions] for pack in packs]
+        segments = [[names.segments[one] for one in pack.segments] for pack in packs]
+        version_codes = integers([pack.version or NO_CODES[: pack.n] for pack in packs], self._n)
+        segment_codes = integers([pack.segment or NO_CODES[: pack.n] for pack in packs], self._n)
+        version, bad_versions = coded(version_codes, self._n, versions)
+        segment, bad_segments = coded(segment_codes, self._n, segments)
+        self._note(bad_versions, "$.version")
+        self._note(bad_segments, "$.segment")
+        if self.faults:
+            return version, []
+        width = max(1, len(names.segments))
+        found = distinct(version * width + segment, max(1, len(names.versions)) * width)
+        pairs, last = list(names.versions), list(names.segments)
+        return found.inverse, [(*pairs[key // width], last[key % width]) for key in found.keys.tolist()]
+
+    def _numbers(self) -> tuple[Entries, Floats]:
+        """Latencies and values, as entries of one kind."""
+        found = Entries()
+        for index, pack in enumerate(self._packs):
+            if pack.latency_ms is not None:
+                found.add(index, pack, pack.latency_ms.data, pack.latency_ms.at)
+            for name, numbers in pack.values.items():
+                found.add(index, pack, numbers.data, numbers.at, code=1 + self._names.metrics[name])
+        value = found.floats()
+        names = ["latency_ms", *(f"values.{name[:64]}" for name in self._names.metrics)]
+
+        def path(column: int) -> str:
+            return f"$.{names[found.code[column]]}"
+
+        self._note_entries(found, found.disordered(self._n), path)
+        finite = np.abs(value) <= MAGNITUDE_MAX
+        if not finite.all():
+            self._note_entries(found, found.bad(~np.isfinite(value)), path, reason="number not finite")
+            self._note_entries(found, found.bad(~finite), path, reason="number out of range")
+        negative = value < 0
+        if negative.any():
+            latency = np.array(found.code) == 0
+            self._note_entries(found, found.bad(negative) & latency, path, reason="negative latency")
+        return found, value
+
+    def _categories(self) -> tuple[Entries, Ints]:
+        """Labels, and the code of each."""
+        found, tables, names = Entries(), list[list[int]](), list[str]()
+        for index, pack in enumerate(self._packs):
+            for name, label in pack.labels.items():
+                found.add(index, pack, label.codes, label.at)
+                tables.append([self._names.labels[name, value] for value in label.names])
+                names.append(name)
+
+        def path(column: int) -> str:
+            return f"$.labels.{names[column][:64]}"
+
+        category, bad = coded(found.integers(), np.array(found.count, dtype=np.int64), tables)
+        self._note_entries(found, bad, path)
+        self._note_entries(found, found.disordered(self._n), path)
+        return found, category
+
+    def _some(self, path: str, columns: Sequence[PackedNumbers | None]) -> Entries:
+        """A column that packs may have: one each, or None."""
+        found = Entries()
+        for index, column in enumerate(columns):
+            if column is not None:
+                found.add(index, self._packs[index], column.data, column.at)
+        self._note_entries(found, found.disordered(self._n), lambda _: path)
+        return found
+
+    def _note(self, bad: Flags, path: str, *, reason: str = MALFORMED_PACK) -> None:
+        """Remember the packs that are bad."""
+        for index in np.flatnonzero(bad).tolist():
+            self.faults.setdefault(index, Malformed(reason, path))
+
+    def _note_entries(
+        self, found: Entries, bad: Flags, path: Callable[[int], str], *, reason: str = MALFORMED_PACK
+    ) -> None:
+        """Remember the packs of the columns that are bad."""
+        for column in np.flatnonzero(bad).tolist():
+            self.faults.setdefault(found.pack[column], Malformed(reason, path(column)))
