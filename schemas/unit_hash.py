@@ -16,7 +16,7 @@ UNITS_SAMPLED_MAX: Final = 256
 
 DIGEST_BYTES: Final = 16
 
-_SEED: Final = 0x7565_7362
+UNIT_SEED: Final = 0x7565_7362
 
 
 def unit_digests(units: Iterable[str]) -> bytes:
@@ -41,7 +41,7 @@ def unit_digests(units: Iterable[str]) -> bytes:
 
     Source: Appleby (2011), MurmurHash3_x64_128.
     """
-    return b"".join(map(mmh3.hash_bytes, units, repeat(_SEED)))
+    return b"".join(map(mmh3.hash_bytes, units, repeat(UNIT_SEED)))
 
 
 def unit_hash(unit: str) -> int:

@@ -20,6 +20,7 @@ from streams.ingest.grouping import distinct
 from streams.ingest.pack_entries import NO_CODES, Entries, coded, highest, integers, lowest, starts_of
 from streams.ingest.pack_names import PackNames
 from streams.ingest.pack_shape import Malformed, read_pack
+from streams.ingest.pack_units import pack_units
 from streams.ingest.records import Records
 
 
@@ -77,9 +78,9 @@ class _Batch:
         request = flags & FEEDBACK == 0
         numbers, value = self._numbers()
         labels, label = self._categories()
-        self._some("$.unit", [pack.unit for pack in self._packs])
-        self._some("$.epoch", [pack.epoch for pack in self._packs])
-        self._some("$.bucket", [pack.bucket for pack in self._packs])
+        unit = self._some("$.unit", [pack.unit for pack in self._packs])
+        epoch = self._some("$.epoch", [pack.epoch for pack in self._packs])
+        bucket = self._some("$.bucket", [pack.bucket for pack in self._packs])
         if self.faults:
             return None
         metric_event = numbers.events(self._starts)
@@ -98,6 +99,7 @@ class _Batch:
             label_event=label_event,
             label=2 * label + ~request[label_event],
             label_names=label_names(names.labels),
+            units=pack_units(unit, epoch, bucket, self._starts, ts_ms.size),
         )
 
     def _times(self) -> Ints:

@@ -47,10 +47,23 @@ def units_of(events: Sequence[Any]) -> UnitColumns | None:
         return events[index].epoch, events[index].bucket
 
     words = np.frombuffer(unit_digests(filter(None, units)), dtype="<u8")
-    if not without:
+    carried = np.flatnonzero([bool(unit) for unit in units]) if without else None
+    return columns_of_digests(words, carried, len(units), route_of)
+
+
+def columns_of_digests(
+    words: Hashes, carried: Ints | None, events: int, route_of: Callable[[int], Route]
+) -> UnitColumns:
+    """The columns of units whose digests are known.
+
+    Parameters
+    ----------
+    words : two for each unit, of :func:`schemas.unit_hash.unit_digests`.
+    carried : the events that carry the units; None: all ``events``.
+    """
+    if carried is None:
         return UnitColumns(_bucket(words[1::2]), words[::2], route_of)
-    carried = np.flatnonzero([bool(unit) for unit in units])
-    bucket, hashes = _nothing(len(units))
+    bucket, hashes = _nothing(events)
     bucket[carried], hashes[carried] = _bucket(words[1::2]), words[::2]
     return UnitColumns(bucket, hashes, route_of)
 

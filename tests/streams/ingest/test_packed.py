@@ -18,11 +18,13 @@ import serinus
 from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
 from schemas.packed import PACK_BYTES_MAX, PACK_EVENTS_MAX, PACK_MAGIC, PACK_NAMES_MAX, PACK_PREFIX
 from schemas.report import SLICE_MS
+from schemas.unit_hash import unit_digests
 from serinus.event import Emitted, EventEncoder
 from serinus.packer import Packer
 from streams.ingest.aggregate import Aggregator
 from streams.ingest.dead_letters import REASONS
 from streams.ingest.decoder import RecordDecoder
+from streams.ingest.pack_units import digests_of_hex
 from streams.ingest.records import Records
 from tests.streams.ingest.direct_fold import exact_part
 from tests.streams.ingest.samples import BASE_MS
@@ -257,3 +259,9 @@ def test_the_bad_vectors_are_refused(vector: dict[str, Any]) -> None:
     """The record of each vector is refused with its reason and path."""
     _, refused = counted([bytes.fromhex(vector["record"])], log_ms=vector["log_ms"])
     assert refused == [(vector["reason"], vector["path"])]
+
+
+@given(st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=20))
+def test_units_are_hashed_as_their_hex_digits(units: list[bytes]) -> None:
+    """The hash in bulk is murmur3 of the strings that events in JSON carry."""
+    assert digests_of_hex(b"".join(units)).astype("<u8").tobytes() == unit_digests(unit.hex() for unit in units)
