@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from releases.groups import asked_of
 from releases.harm import reckon
 from releases.judge import JudgeState, Ruling, rule
 from releases.ramps.adaptive import within_reach
@@ -28,7 +29,7 @@ def ask(release: Release, judge: JudgeState, *, now_ms: int) -> tuple[int, Rulin
     """
     said, share_ppm = None, release.next_share_ppm
     for share_ppm in _shares_ppm(release, judge, now_ms=now_ms):
-        said = rule(release.plan, judge, running=release.running, for_share_ppm=share_ppm)
+        said = rule(release.plan, judge, running=release.running, for_share_ppm=share_ppm, groups=asked_of(release))
         if said.verdict in {Verdict.PASS, Verdict.FAIL}:
             break
     assert said is not None

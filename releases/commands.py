@@ -12,7 +12,7 @@ from releases.release_id import release_id, salt_of
 from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState
 from releases.routing import weights_of
 from releases.transitions import Move, Outcome, aborted, promoted, resumed, rolled_back, settle
-from releases.wording import duration_text, names_text, share_text, weights_text
+from releases.wording import duration_text, group_text, names_text, share_text, weights_text
 from schemas.command import Command, Verb, check_command
 from schemas.decision import Action, Refusal, State
 from schemas.evidence import Verdict
@@ -61,7 +61,10 @@ def _start(state: ReleaseState, command: Command) -> Move | str:
         return "plan: missing; a start command carries a plan"
     release = new_release(plan, number=state.started + 1, now_ms=state.now_ms)
     held = duration_text(release.hold_ms)
-    reason = f"Started {weights_text(release.canary_weights_ppm)} beside {plan.baseline}, held for {held} at least"
+    where = group_text(plan, release.group)
+    reason = (
+        f"Started {weights_text(release.canary_weights_ppm)}{where} beside {plan.baseline}, held for {held} at least"
+    )
     return Move(release, Action.START, reason)
 
 
@@ -162,5 +165,6 @@ def _set_weight(release: Release, command: Command) -> Move | str:
     # The ramp goes on from the first stage above the canary that is furthest.
     opened = sum(stage.weight_ppm <= max(weights.values()) for stage in release.stages)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
-    reason = f"Set {weights_text({version: weight_ppm})}, before at {share_text(before[version])}"
+    where = group_text(release.plan, release.group)
+    reason = f"Set {weights_text({version: weight_ppm})}{where}, before at {share_text(before[version])}"
     return Move(after, Action.SET_WEIGHT, reason)

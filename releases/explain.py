@@ -56,17 +56,21 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     chat: v2 is compared with v1. By evidence at most 1 in 20 healthy releases is rolled back (alpha 0.05).
     error_rate: more than 0.125 points worse is rolled back (alpha 0.05); promotion takes that 0.5 points is excluded.
     """
+    groups = plan.ramp.segments
+    # A group's traffic is not known here, and its evidence is its own: only holds can be told.
+    rate_per_s = None if groups else rate_per_s
     paces = paces_of(plan, rate_per_s)
     lines = [_head(plan), *(_gate(plan, gate) for gate in plan.gates), *_observers(plan)]
     if plan.by_segment:
         lines.append("Half of each gate's evidence of harm looks at all requests, half at each segment by itself.")
     lines.append(_counted(plan))
-    lines += [*_adaptive(plan), *(_step(plan, index, pace, len(paces)) for index, pace in enumerate(paces))]
+    lines += [*_groups(plan), *_adaptive(plan)]
+    lines += [_step(plan, index, pace, len(paces)) for index, pace in enumerate(paces)]
     lines.append(
         f"Expected numbers are for a canary as good as {plan.baseline}, with an error rate of "
         f"{ERROR_RATE_ASSUMED * 100:g} % and numbers whose standard deviation is {CV_ASSUMED:g} × their mean."
     )
-    holds_ms = sum(pace.stage.hold_ms for pace in paces)
+    holds_ms = sum(pace.stage.hold_ms for pace in paces) * max(1, len(groups))
     total = f"Promotion after {_time(holds_ms)} at the earliest"
     if rate_per_s is not None:
         total += f"; expected after {_time(_total_ms(paces))} at {rate_per_s:g} requests/s"
@@ -169,6 +173,16 @@ def _observers(plan: Plan) -> list[str]:
     return [f"{names_text(watched)}: watched and shown, never decided by."] if watched else []
 
 
+def _groups(plan: Plan) -> list[str]:
+    groups = [names_text(group) for group in plan.ramp.segments[:-1]]
+    if not groups:
+        return []
+    return [
+        f"Opened by user group: {', then '.join(groups)}, then everyone else. Each takes the steps below, and each by "
+        "itself has to show that the canary is not worse for it; numbers are for a group with all the traffic."
+    ]
+
+
 def _adaptive(plan: Plan) -> list[str]:
     if not isinstance(plan.ramp, Adaptive):
         return []
@@ -216,7 +230,7 @@ def _limits(plan: Plan) -> list[str]:
 def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[str]:
     limits, stages = plan.limits, [pace.stage for pace in paces]
     found: list[str] = []
-    holds_ms = sum(stage.hold_ms for stage in stages)
+    holds_ms = sum(stage.hold_ms for stage in stages) * max(1, len(plan.ramp.segments))
     if holds_ms >= limits.max_duration:
         limit = _time(limits.max_duration)
         found.append(f"the holds alone take {_time(holds_ms)} and max_duration is {limit}: this is never promoted")

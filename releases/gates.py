@@ -97,6 +97,11 @@ class Gate(Protocol):
         ...
 
 
+GROUP_SHARES_PPM = tuple(round(2.6 * PPM / 1.25**rung) for rung in range(40))
+"""The shares, 25 % apart, that a user group may be asked about (:func:`releases.groups.allotted_ppm`): up to 2.42 with
+eight groups."""
+
+
 @lru_cache(maxsize=256)
 def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
     """The gate that a plan's metric asks for, counting units or requests. Built once per plan: it has no state."""
@@ -108,7 +113,7 @@ def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
     if metric.level is not None:
         asked = tuple(sorted(shares if plan.advance == "population" else {PPM}))
         return QuantileGate(plan, metric, asked) if counts == "request" else UnitQuantileGate(plan, metric, asked)
-    margins = Margins(plan, metric, shares)
+    margins = Margins(plan, metric, shares | set(GROUP_SHARES_PPM if plan.ramp.segments else ()))
     if counts == "unit":
         return UnitMixGate(plan, metric, margins) if metric.kind == "mix" else UnitGate(plan, metric, margins)
     if metric.kind == "rate":

@@ -12,11 +12,13 @@ from detectors import blocks as block_structure
 from detectors.blocks import BlocksState
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
+from releases import groups as user_groups
 from releases import harm as harm_budget
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
 from releases.counting import Counting, count, start_counting, uncounted
 from releases.gates import Gate, Known, gate_of
+from releases.groups import Group, GroupsAsked, allotted_ppm
 from releases.harm import HarmState
 from releases.joint_gate import JointGate, JointKnown, Learned
 from releases.joint_sentence import joint_sentence
@@ -30,6 +32,9 @@ from schemas.route import Route
 from schemas.units import PPM
 
 PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
+
+EVERYONE_ELSE = "*"
+"""In place of a segment's name: those whom no user group of the plan names."""
 
 _NO_UNITS = UnitsSeen.none()
 
@@ -45,6 +50,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     counting : what one observation is.
     split : whether the split is as the routes asked.
     harm : what an adaptive ramp may have spent of its budget.
+    groups : the evidence of each user group by itself, when the ramp opens by group.
     """
 
     blocks: BlocksState
@@ -53,6 +59,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     counting: Counting
     split: SplitSeen
     harm: HarmState = HarmState()
+    groups: tuple[Group, ...] = ()
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -89,7 +96,8 @@ def start_judge(plan: Plan) -> JudgeState:
     """No evidence yet."""
     counting, harm = start_counting(plan), harm_budget.start_harm(plan)
     known = _nothing_known(plan, counting)
-    return JudgeState(BlocksState(), known, watch.start(plan), counting, start_split(plan), harm)
+    groups = user_groups.start_groups(plan, counting)
+    return JudgeState(BlocksState(), known, watch.start(plan), counting, start_split(plan), harm, groups)
 
 
 def _nothing_known(plan: Plan, counting: Counting) -> dict[str, dict[str, Known]]:
@@ -108,7 +116,8 @@ def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
         canary: {gate.label: _gate(plan, gate, state.counting).begin_step(gates[gate.label]) for gate in plan.gates}
         for canary, gates in state.known.items()
     }
-    return msgspec.structs.replace(state, known=known, harm=harm_budget.begin_step(state.harm))
+    groups = user_groups.begin_step(plan, state.groups, state.counting)
+    return msgspec.structs.replace(state, known=known, harm=harm_budget.begin_step(state.harm), groups=groups)
 
 
 def asked(state: JudgeState, route: Route) -> JudgeState:
@@ -138,11 +147,12 @@ def observe(
     versions = {plan.baseline, *plan.canaries}
     ours = {key: summary for key, summary in beat.items() if key[0] in versions}
     open_blocks, closed = block_structure.add(state.blocks, ours, beat_end_ms)
-    known, counting = state.known, state.counting
+    known, counting, groups = state.known, state.counting, state.groups
     if closed:
         counting = count(counting, (plan.baseline, *plan.canaries), closed)
         if counting.counts != state.counting.counts:
-            known = _nothing_known(plan, counting)
+            known, groups = _nothing_known(plan, counting), user_groups.start_groups(plan, counting)
+        groups = user_groups.observe(plan, groups, closed, counting)
         known = {
             canary: {g.label: _gate(plan, g, counting).observe(gates[g.label], closed, canary) for g in plan.gates}
             for canary, gates in known.items()
@@ -150,7 +160,7 @@ def observe(
     watched = watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms)
     split = see(plan, state.split, units, now_ms=beat_end_ms)
     harm = harm_budget.observe(plan, state.harm, ours, closed, beat_end_ms=beat_end_ms)
-    return JudgeState(open_blocks, known, watched, counting, split, harm)
+    return JudgeState(open_blocks, known, watched, counting, split, harm, groups)
 
 
 class _Found(NamedTuple):
@@ -162,9 +172,11 @@ class _Found(NamedTuple):
     log_evidence: float
 
 
-def rule(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Ruling:
+def rule(
+    plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int, groups: GroupsAsked | None = None
+) -> Ruling:
     """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
-    found = _found(plan, state, running, for_share_ppm)
+    found = _found(plan, state, running, for_share_ppm, groups)
     failed = {one.gate.on_fail for one in found if one.verdict is Verdict.FAIL}
     verdict = _with_split([one.verdict for one in found], split_evidence(plan, state.split))
     if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
@@ -178,7 +190,9 @@ def _with_split(gates: list[Verdict], split: Evidence | None) -> Verdict:
     return combine([*gates, *broken])
 
 
-def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int) -> Judgement:
+def assess(
+    plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int, groups: GroupsAsked | None = None
+) -> Judgement:
     """What the evidence says about opening the canaries to ``for_share_ppm`` of the traffic, in words.
 
     Parameters
@@ -187,12 +201,13 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
     state : the evidence.
     running : the canaries that the ramp moves; the others are shown and do not count.
     for_share_ppm : all canaries together after the next step; 1,000,000 asks about the promotion.
+    groups : of a ramp that opens by user group, what each of them gets; then PASS is asked of each group by itself.
     """
     evidence: list[Evidence] = []
     failed: list[tuple[float, Literal["rollback", "hold"], Evidence]] = []
-    found = _found(plan, state, running, for_share_ppm)
+    found = _found(plan, state, running, for_share_ppm, groups)
     for one in found:
-        rows = _rows(plan, state, one, for_share_ppm)
+        rows = [*_rows(plan, state, one, for_share_ppm), *_group_rows(plan, state, one, groups)]
         evidence += rows
         failed += [(row.log_evidence or 0.0, one.gate.on_fail, row) for row in rows if row.verdict is Verdict.FAIL]
     split = split_evidence(plan, state.split)
@@ -203,7 +218,7 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
         return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
     verdict = _with_split([one.verdict for one in found], split)
     reason = split.sentence if split is not None and verdict is split.verdict is Verdict.ERROR else None
-    reason = reason or _reason(verdict, evidence)
+    reason = reason or _reason(verdict, evidence, by_group=groups is not None)
     if verdict is Verdict.PASS and (short := harm_budget.shortage(plan, state.harm, running, for_share_ppm)):
         verdict, reason = Verdict.INCONCLUSIVE, short
     elif verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
@@ -211,15 +226,18 @@ def assess(plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share
     return Judgement(verdict, reason, (*evidence, *observed), "rollback")
 
 
-def _reason(verdict: Verdict, evidence: list[Evidence]) -> str:
+def _reason(verdict: Verdict, evidence: list[Evidence], *, by_group: bool = False) -> str:
     """The sentence of the gate that stands in the way, or, when none does, what the gates have shown."""
-    rows = [row for row in evidence if row.verdict is verdict and row.segment == ""]
+    rows = [row for row in evidence if row.verdict is verdict and (row.segment == "") != by_group]
+    rows = rows or [row for row in evidence if row.verdict is verdict]
     if verdict is Verdict.PASS:
         return "; ".join(row.sentence for row in rows)
     return min(rows, key=lambda row: row.n_canary).sentence if rows else "no gate has seen anything"
 
 
-def _found(plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: int) -> list[_Found]:
+def _found(
+    plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: int, groups: GroupsAsked | None
+) -> list[_Found]:
     """What every gate says of every canary; when gates with one budget fail together, the largest is the cause."""
     found: list[_Found] = []
     for canary in running:
@@ -238,8 +256,35 @@ def _found(plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: i
                 else:
                     judge = _gate(plan, gate, state.counting)
                     verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[gate.label], share_ppm, alone)
+                    if groups is not None and verdict in {Verdict.PASS, Verdict.INCONCLUSIVE} and gate.name != "joint":
+                        verdict = combine(each for _, each, _ in _by_group(plan, state, canary, gate, groups))
                     found.append(_Found(canary, gate, verdict, alone))
     return found
+
+
+def _by_group(
+    plan: Plan, state: JudgeState, canary: str, gate: Metric, groups: GroupsAsked
+) -> list[tuple[int, Verdict, int]]:
+    """Group, its verdict, and the share that it was asked about: of every group that the canary was shown to."""
+    judge, found = _gate(plan, gate, state.counting), list[tuple[int, Verdict, int]]()
+    promotion = min(groups.shares_ppm) >= PPM
+    for index, share_ppm in enumerate(allotted_ppm(plan, gate, state.groups, groups)):
+        known = state.groups[index].known[canary][gate.label]
+        verdict = _verdict(judge, known, share_ppm, 0.0, promotion=promotion)
+        # A small group may be quiet for long: silence is what limits ask of versions, not of groups.
+        found.append((index, Verdict.INCONCLUSIVE if verdict is Verdict.NO_DATA else verdict, share_ppm))
+    return found
+
+
+def _group_rows(plan: Plan, state: JudgeState, found: _Found, groups: GroupsAsked | None) -> list[Evidence]:
+    if groups is None or found.gate.name == "joint" or found.verdict not in {Verdict.PASS, Verdict.INCONCLUSIVE}:
+        return []
+    rows = []
+    for index, verdict, share_ppm in _by_group(plan, state, found.canary, found.gate, groups):
+        known, name = state.groups[index].known[found.canary][found.gate.label], ", ".join(plan.ramp.segments[index])
+        one = found._replace(verdict=verdict)
+        rows.append(_evidence(plan, state, one, known, (0, name, found.log_evidence, share_ppm)))
+    return rows
 
 
 def _rows(plan: Plan, state: JudgeState, found: _Found, share_ppm: int) -> list[Evidence]:
@@ -260,12 +305,14 @@ def _row(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> tuple[int,
     return row, state.blocks.segments[row - 1] if row else ""
 
 
-def _verdict(judge: Gate, known: Known, share_ppm: int, log_evidence: float) -> Verdict:
+def _verdict(
+    judge: Gate, known: Known, share_ppm: int, log_evidence: float, *, promotion: bool | None = None
+) -> Verdict:
     estimate = judge.estimate(known, 0)
     if estimate.n_canary == 0 or estimate.n_baseline == 0:
         return Verdict.NO_DATA
     overall = judge.excluded(known, share_ppm, recent=False)
-    if share_ppm == PPM and overall >= PASS_THRESHOLD:
+    if (share_ppm == PPM if promotion is None else promotion) and overall >= PASS_THRESHOLD:
         overall = min(overall, judge.excluded(known, share_ppm, recent=True))
     if math.isnan(overall) or math.isnan(log_evidence):
         return Verdict.ERROR
@@ -282,6 +329,7 @@ def _evidence(
     arms = Arms(canary, estimate.canary, plan.baseline, estimate.baseline)
     pair = comparison(gate, arms, detail=judge.detail(known, row))
     where = f" in segment {segment}" if segment else ""
+    where = " for everyone else" if segment == EVERYONE_ELSE else where
     by_unit = ", counted by unit" if state.counting.units else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}{by_unit}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))

@@ -145,7 +145,7 @@ def _opened(state: ReleaseState, release: Release) -> Outcome | None:
     if closed:
         opens = opening_text(release.plan.ramp.windows, now_ms)
         return settle(state, held(release, f"waits for the window that opens at {opens}; {why}"))
-    if release.opened < len(release.stages):
+    if release.opened < len(release.stages) or release.next_group != release.group:
         return settle(state, advanced(release, why))
     # All canaries have passed; there is one place: the plan's order decides.
     return settle(state, promoted(release, release.running[0], why))

@@ -9,6 +9,7 @@ from releases.ramps.stage import Stage
 from schemas.decision import State
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
+from schemas.rule import Rule
 from schemas.units import PPM, decode_hook, encode_hook
 
 COMMAND_IDS_KEPT = 64
@@ -40,6 +41,7 @@ class Release(msgspec.Struct, frozen=True):
     unknown_since_ms : since when the judge has been saying NO_DATA or ERROR without a break.
     judged_ms : when the judge last said anything; the start counts.
     published_ms : when its route was last sent.
+    group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Release(msgspec.Struct, frozen=True):
     unknown_since_ms: int | None = None
     assessment: Assessment = Assessment()
     promoted: str | None = None
+    group: int = 0
 
     @property
     def active(self) -> bool:
@@ -89,9 +92,29 @@ class Release(msgspec.Struct, frozen=True):
 
         An adaptive ramp may open more at once: this is the least.
         """
-        if self.opened >= len(self.stages):
-            return PPM
-        return min(PPM, self.stages[self.opened].weight_ppm * len(self.running))
+        if self.opened < len(self.stages):
+            return min(PPM, self.stages[self.opened].weight_ppm * len(self.running))
+        return PPM if self.next_group == self.group else self.stages[0].weight_ppm * len(self.running)
+
+    @property
+    def next_group(self) -> int:
+        """The user group whose share the next step raises; the present one when promotion comes next."""
+        joins = self.opened >= len(self.stages) and self.group + 1 < len(self.plan.ramp.segments)
+        return self.group + joins
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The weights of the user groups that are open before everyone is, in the plan's order."""
+        groups = self.plan.ramp.segments if self.active else ()
+        done = dict.fromkeys(self.running, self.stages[-1].weight_ppm)
+        weights = [done] * self.group + [self.canary_weights_ppm]
+        return tuple(Rule(group, weight) for group, weight in zip(groups[:-1], weights, strict=False))
+
+    @property
+    def everyone_ppm(self) -> dict[str, int]:
+        """The weights of those whom no rule names, zeros left out."""
+        last = len(self.plan.ramp.segments) - 1
+        return self.weights_ppm if not self.active or self.group >= last else {self.plan.baseline: PPM}
 
     @property
     def running(self) -> tuple[str, ...]:

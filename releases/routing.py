@@ -58,8 +58,9 @@ def route_of(release: Release, *, now_ms: int) -> Route:
         release_id=release.id,
         epoch=release.epoch,
         state=release.state,
-        weights_ppm={version: release.weights_ppm.get(version, 0) for version in named},
+        weights_ppm={version: release.everyone_ppm.get(version, 0) for version in named},
         fallback=release.promoted or release.plan.baseline,
         salt=release.salt,
         issued_at_ms=now_ms,
+        rules=release.rules,
     )

@@ -15,7 +15,8 @@ from detectors.units_seen import UnitsSeen
 from releases.sentence import once_in, percentage
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
-from schemas.route import LEASE_MS, RENEW_MS, Route, Rule
+from schemas.route import LEASE_MS, RENEW_MS, Route
+from schemas.rule import Rule
 from schemas.units import PPM
 
 METRIC: Final = "sample-ratio"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from releases.judge import JudgeState, assess
+from releases.groups import asked_of
+from releases.judge import Judgement, JudgeState, assess
 from releases.machine_io import Judged
 from releases.release_state import Release
 
@@ -23,7 +24,7 @@ def told(release: Release, judge: JudgeState) -> Release:
     said = release.assessment
     if said.reason:
         return release
-    words = assess(release.plan, judge, running=release.running, for_share_ppm=said.for_share_ppm)
+    words = _words(release, judge, said.for_share_ppm)
     said = msgspec.structs.replace(said, reason=words.reason, evidence=words.evidence)
     return msgspec.structs.replace(release, assessment=said)
 
@@ -36,5 +37,10 @@ def told_judged(judged: Judged, release: Release, judge: JudgeState) -> Judged:
     judged : made of this evidence.
     release : which it is about.
     """
-    words = assess(release.plan, judge, running=release.running, for_share_ppm=judged.for_share_ppm)
+    words = _words(release, judge, judged.for_share_ppm)
     return msgspec.structs.replace(judged, reason=words.reason, evidence=words.evidence)
+
+
+def _words(release: Release, judge: JudgeState, for_share_ppm: int) -> Judgement:
+    asked = asked_of(release)
+    return assess(release.plan, judge, running=release.running, for_share_ppm=for_share_ppm, groups=asked)

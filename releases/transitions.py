@@ -10,7 +10,7 @@ from releases.machine_io import Decide, Effect, Publish
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState
 from releases.routing import observed, route_of, weights_of
-from releases.wording import duration_text, sentence, share_text, weights_text
+from releases.wording import duration_text, group_text, sentence, share_text, weights_text
 from schemas.decision import Action, Decision, State
 from schemas.evidence import Verdict
 from schemas.ramp import Adaptive
@@ -58,12 +58,13 @@ def settle(state: ReleaseState, move: Move) -> Outcome:
         action=move.action,
         state=release.state,
         verdict=move.verdict or release.assessment.verdict,
-        weights_ppm=release.weights_ppm,
+        weights_ppm=release.everyone_ppm,
         actor=move.actor,
         reason=reason,
         through=release.assessment.through,
         evidence=release.assessment.evidence,
         command_id=move.command_id,
+        rules=release.rules,
     )
     state = msgspec.structs.replace(state, epoch=epoch, release=release)
     if not published:
@@ -81,7 +82,7 @@ def _restart_clocks(before: Release | None, after: Release, now_ms: int) -> Rele
     elif before.state is not State.HOLDING:
         held_since_ms = now_ms
     changes: dict[str, Any] = {"held_since_ms": held_since_ms}
-    if after.weights_ppm != before.weights_ppm:
+    if (after.weights_ppm, after.group) != (before.weights_ppm, before.group):
         opened = {v: now_ms for v in after.weights_ppm if v not in before.weights_ppm}
         changes |= {"step_since_ms": now_ms, "seen_ms": after.seen_ms | opened}
     return msgspec.structs.replace(after, **changes)
@@ -89,7 +90,8 @@ def _restart_clocks(before: Release | None, after: Release, now_ms: int) -> Rele
 
 def rolled_back(release: Release, why: str | None = None, *, verdict: Verdict | None = None) -> Move:
     """All traffic back to the baseline, for good."""
-    reason = f"Rolled back {weights_text(release.canary_weights_ppm, word='from')}{_because(why)}"
+    where = group_text(release.plan, release.group) if release.active else ""
+    reason = f"Rolled back {weights_text(release.canary_weights_ppm, word='from')}{where}{_because(why)}"
     return Move(_ended(release, State.ROLLED_BACK), Action.ROLLBACK, reason, verdict=verdict)
 
 
@@ -102,7 +104,8 @@ def aborted(release: Release) -> Move:
 def held(release: Release, why: str, *, verdict: Verdict | None = None) -> Move:
     """The ramp stands still until the evidence is good again; weights stay."""
     after = msgspec.structs.replace(release, state=State.HOLDING)
-    reason = f"Holding {weights_text(release.canary_weights_ppm)}{_because(why)}"
+    where = group_text(release.plan, release.group)
+    reason = f"Holding {weights_text(release.canary_weights_ppm)}{where}{_because(why)}"
     return Move(after, Action.HOLD, reason, verdict=verdict)
 
 
@@ -115,6 +118,8 @@ def resumed(release: Release, why: str | None = None, *, now_ms: int) -> Move:
 
 def advanced(release: Release, why: str) -> Move:
     """The next stage of the ramp is opened; an adaptive one leaps to the last that the evidence speaks of."""
+    if release.next_group != release.group:
+        return _joined(release, why)
     before, stages = release.canary_weights_ppm, release.stages
     opened, ramp = release.opened + 1, release.plan.ramp
     if isinstance(ramp, Adaptive):
@@ -124,8 +129,19 @@ def advanced(release: Release, why: str) -> Move:
     weights = before | dict.fromkeys(release.running, stages[opened - 1].weight_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
     was = weights_text(before, word="from")
-    reason = f"Opened {weights_text(weights)} ({was}; step {opened} of {len(stages)}){_because(why)}"
+    where = group_text(release.plan, release.group)
+    reason = f"Opened {weights_text(weights)}{where} ({was}; step {opened} of {len(stages)}){_because(why)}"
     return Move(after, Action.ADVANCE, reason)
+
+
+def _joined(release: Release, why: str) -> Move:
+    """The next user group takes the ramp's first step; those before it keep the share they have."""
+    stages, group = release.stages, release.next_group
+    weights = release.canary_weights_ppm | dict.fromkeys(release.running, stages[0].weight_ppm)
+    changes = {"weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group}
+    where = group_text(release.plan, group)
+    reason = f"Opened {weights_text(weights)}{where} (group {group + 1} of {len(release.plan.ramp.segments)}"
+    return Move(msgspec.structs.replace(release, **changes), Action.ADVANCE, f"{reason}){_because(why)}")
 
 
 def promoted(release: Release, version: str, why: str | None = None) -> Move:

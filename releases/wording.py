@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from schemas.plan import Plan
 from schemas.units import PPM
 
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
@@ -54,6 +55,19 @@ def weights_text(weights_ppm: Mapping[str, int], *, word: str = "at") -> str:
     if len(weights_ppm) > 1 and len(shares) == 1:
         return f"{names_text(tuple(weights_ppm))} {word} {share_text(shares.pop())} each"
     return ", ".join(f"{version} {word} {share_text(weight)}" for version, weight in weights_ppm.items())
+
+
+def group_text(plan: Plan, group: int) -> str:
+    """For whom a step is, when a release opens by user group.
+
+    >>> from schemas.plan import EXAMPLE, parse_plan
+    >>> group_text(parse_plan(EXAMPLE), 0)
+    ''
+    """
+    groups = plan.ramp.segments
+    if not groups:
+        return ""
+    return " for everyone else" if group == len(groups) - 1 else f" for {names_text(groups[group])}"
 
 
 def sentence(text: str) -> str:

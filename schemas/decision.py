@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from schemas.evidence import Evidence, Verdict
+from schemas.rule import Rule
 
 
 class Action(enum.Enum):
@@ -56,6 +57,8 @@ class Decision(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
     """Per partition of the source topic: the last offset that the evidence contains."""
     evidence: tuple[Evidence, ...] = ()
     command_id: str | None = None
+    rules: tuple[Rule, ...] = ()
+    """While the release opens by user group: who gets which share instead of ``weights_ppm``."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):

@@ -6,11 +6,13 @@ import math
 
 import msgspec
 
+from schemas.event import NAME_LENGTH_MAX, SEGMENTS_MAX
 from schemas.file_errors import RuleError
 from schemas.opening_hours import Window, check_windows
 from schemas.units import PPM, Duration, Share
 
 STEPS_MAX = 200
+GROUPS_MAX = 8
 HARM_BUDGET_MIN, HARM_BUDGET_MAX = 20, 1_000_000
 """With a smaller budget no release gets far: the upper bound hardly falls below ten, however healthy the canary is."""
 DURATION_MAX = Duration(365 * 86_400_000)
@@ -25,9 +27,16 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every ramp may say of its steps: when they may be taken."""
+    """What every ramp may say of its steps: when they may be taken, and by whose requests.
+
+    Parameters
+    ----------
+    windows : opening hours; without any, always.
+    segments : groups of segments, each of which takes all steps in its turn; ``*`` is everyone else.
+    """
 
     windows: tuple[Window, ...] = ()
+    segments: tuple[tuple[str, ...], ...] = ()
 
 
 class Stages(Opening, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
@@ -97,6 +106,7 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     # Without traffic of its own the baseline is no comparison; promotion is what gives a canary everything.
     share_max = (PPM - 1) // canaries
     check_windows("$.ramp.windows", ramp.windows)
+    _check_segments(ramp)
     match ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)
@@ -128,6 +138,28 @@ def _check_factor(ramp: Exponential) -> None:
     steps = 1 + math.ceil(math.log(ramp.to / ramp.from_) / math.log(ramp.factor) - 1e-9)
     if steps > STEPS_MAX:
         raise RuleError("$.ramp.factor", f"found {ramp.factor:g}, which makes {steps} steps; allowed are {STEPS_MAX}")
+
+
+def _check_segments(ramp: Ramp) -> None:
+    path, groups = "$.ramp.segments", ramp.segments
+    if not groups:
+        return
+    if isinstance(ramp, Adaptive):
+        raise RuleError(path, "found with kind adaptive; allowed are stages, linear, exponential")
+    if len(groups) > GROUPS_MAX or sum(map(len, groups)) > SEGMENTS_MAX:
+        what = f"found {len(groups)} groups of {sum(map(len, groups))} segments"
+        raise RuleError(path, f"{what}; allowed are {GROUPS_MAX} groups of {SEGMENTS_MAX}")
+    if groups[-1] != ("*",):
+        what = "allowed is '*', everyone else: nobody is promoted to whom the canary was not shown"
+        raise RuleError(f"{path}[{len(groups) - 1}]", f"found {', '.join(groups[-1]) or 'no segment'}; {what}")
+    seen: set[str] = set()
+    for index, group in enumerate(groups[:-1]):
+        if not group:
+            raise RuleError(f"{path}[{index}]", "found no segment; allowed is at least one")
+        for name in group:
+            if name in seen or name == "*" or len(name) > NAME_LENGTH_MAX:
+                raise RuleError(f"{path}[{index}]", f"found {name!r}; allowed is each segment once, and '*' at the end")
+            seen.add(name)
 
 
 def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from schemas.decision import State
+from schemas.rule import Rule
 
 LEASE_MS = 30_000
 """A canary's share is valid for this long after it was received."""
 
 RENEW_MS = 10_000
 """The worker publishes the route in force again this often."""
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """Comes before the weights for requests of the named segments."""
-
-    segments: tuple[str, ...]
-    weights_ppm: dict[str, int]
 
 
 class Route(msgspec.Struct, frozen=True, tag="route", tag_field="type"):

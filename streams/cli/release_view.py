@@ -35,8 +35,12 @@ def decision_line(decision: Decision) -> str:
     """One decision as one line."""
     return (
         f"{clock(decision.at_ms)} {decision.service} {decision.action.value} -> {decision.state.value}"
-        f" [{shares(decision.weights_ppm)}] {decision.verdict.value}: {decision.reason}"
+        f" [{shares(decision.weights_ppm)}{_rules(decision)}] {decision.verdict.value}: {decision.reason}"
     )
+
+
+def _rules(decision: Decision) -> str:
+    return "".join(f"; {', '.join(rule.segments)}: {shares(rule.weights_ppm)}" for rule in decision.rules)
 
 
 def release_table(decisions: list[Decision]) -> RenderableType:

@@ -115,7 +115,8 @@ class _Loop:
             if isinstance(effect, Decide):
                 self._decisions.append(effect.decision)
             elif isinstance(effect, Publish):
-                self._shares = Shares.of(effect.route.weights_ppm, self._plan.canaries, effect.route.salt)
+                route = effect.route
+                self._shares = Shares.of(route.weights_ppm, self._plan.canaries, route.salt, route.rules)
             elif isinstance(effect, BasisLearned):
                 self._traffic.count_in(effect.basis)
 

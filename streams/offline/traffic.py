@@ -11,6 +11,7 @@ from detectors.arrays import Ints
 from schemas.basis import Basis
 from schemas.plan import Plan
 from schemas.report import Cell
+from schemas.rule import Rule
 from serinus.splitter import BUCKETS, Split, split_buckets
 from streams.offline.cells import Naming, Step, steps_of
 from streams.offline.drawing import Drawn, World, draw
@@ -22,11 +23,19 @@ class Shares:
 
     canaries_ppm: tuple[tuple[str, int], ...]
     salt: str
+    rules: tuple[tuple[tuple[str, ...], Shares], ...] = ()
 
     @classmethod
-    def of(cls, weights_ppm: Mapping[str, int], canaries: Sequence[str], salt: str) -> Shares:
-        """From the weights of a route."""
-        return cls(tuple((version, weights_ppm.get(version, 0)) for version in canaries), salt)
+    def of(
+        cls, weights_ppm: Mapping[str, int], canaries: Sequence[str], salt: str, rules: Sequence[Rule] = ()
+    ) -> Shares:
+        """From the weights of a route, and those of the segments that its rules name."""
+        named = tuple((rule.segments, cls.of(rule.weights_ppm, canaries, salt)) for rule in rules)
+        return cls(tuple((version, weights_ppm.get(version, 0)) for version in canaries), salt, named)
+
+    def in_segment(self, segment: str) -> Shares:
+        """Those of the first rule that names a segment, as in the routers; else those of everyone."""
+        return next((shares for segments, shares in self.rules if segment in segments or "*" in segments), self)
 
     def split(self, fallback: str, times: float) -> Split:
         """Who owns which bucket when the routers really send ``times`` the shares that they are asked for.
@@ -106,7 +115,10 @@ class Traffic:
 
     def _versions(self, drawn: Drawn, shares: Shares) -> Ints:
         bucket = drawn.dealt if self._users is None else self._users.buckets(shares.salt)[drawn.dealt]
-        split = shares.split(self._naming.versions[0], self._world.scenario.split.times)
-        owners = np.array([self._naming.versions.index(version) for version in split.versions])
-        owned: Ints = owners[np.searchsorted(np.array(split.bounds, dtype=np.int64), bucket, side="right")]
+        owned = np.zeros(bucket.size, dtype=np.int64)
+        for index, segment in enumerate(self._world.segments):
+            split = shares.in_segment(segment).split(self._naming.versions[0], self._world.scenario.split.times)
+            owners = np.array([self._naming.versions.index(version) for version in split.versions])
+            here = drawn.segment == index
+            owned[here] = owners[np.searchsorted(np.array(split.bounds, dtype=np.int64), bucket[here], side="right")]
         return owned

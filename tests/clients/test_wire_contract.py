@@ -14,7 +14,8 @@ from schemas.decision import State
 from schemas.documents import json_schema
 from schemas.event import InferenceEvent, decode_event, faults
 from schemas.plan import EXAMPLE, parse_plan
-from schemas.route import Route, Rule, encode_route
+from schemas.route import Route, encode_route
+from schemas.rule import Rule
 from serinus import Router
 from serinus.event import Emitted, EventEncoder
 

@@ -34,6 +34,7 @@ RAMPS = [
     for ramp in (
         "{kind: linear, from: 1%, to: 50%, over: 1m}",
         "{kind: exponential, from: 0.0001%, to: 50%, factor: 4, every: 5s}",
+        "{kind: linear, from: 1%, to: 9%, over: 9s, segments: [[internal], [beta], ['*']]}",
         "{kind: adaptive, from: 0.0001%, to: 50%, harm_budget: 20, hold: 5s}",
         "{kind: linear, from: 1%, to: 9%, over: 9s, windows: [{from: '11:00', to: '10:05'}]}",
     )
@@ -41,6 +42,12 @@ RAMPS = [
 WAITS_MS = st.sampled_from([0, 250, 1_000, 10_000, 16_000, 60_000, 125_000, 301_000, 4_000_000, -50_000])
 SHARES_PPM = st.sampled_from([0, 10_000, 50_000, 100_000, 250_000, 500_000, PPM])
 OPENING = {Action.START, Action.SET_WEIGHT, Action.PROMOTE}
+
+
+def weights_by_group(decision: Decision) -> dict[str, int]:
+    """What everyone gets by version, and what each group gets by group and version."""
+    groups = {f"{r.segments[0]}/{v}": w for r in decision.rules for v, w in r.weights_ppm.items() if w}
+    return decision.weights_ppm | groups
 
 
 class AnySequence(RuleBasedStateMachine):
@@ -92,14 +99,14 @@ class AnySequence(RuleBasedStateMachine):
         assert decision.reason.endswith((".", "!", "?"))
         assert decision.actor
         assert decode_record(encode_record(decision)) == decision
-        served = self.served.setdefault(decision.release_id, {})
-        raised = [v for v, w in decision.weights_ppm.items() if v != self.plan.baseline and w > served.get(v, 0)]
+        served, weights = self.served.setdefault(decision.release_id, {}), weights_by_group(decision)
+        raised = [v for v, w in weights.items() if v != self.plan.baseline and w > served.get(v, 0)]
         if raised:
             assert decision.release_id not in self.rolled_back, "traffic was raised after a rollback"
             self.check_raise(decision, input_, before)
-        if decision.weights_ppm != served:
+        if weights != served:
             self.step_ms = decision.at_ms
-        self.served[decision.release_id] = decision.weights_ppm
+        self.served[decision.release_id] = weights
         if decision.state is State.ROLLED_BACK:
             self.rolled_back.add(decision.release_id)
             assert decision.weights_ppm == {self.plan.baseline: PPM}
@@ -118,7 +125,8 @@ class AnySequence(RuleBasedStateMachine):
         assert open_at(self.plan.ramp.windows, decision.at_ms), "opened outside the plan's hours"
         assert decision.at_ms - self.step_ms >= min(step.hold_ms for step in stages_of(self.plan.ramp)), "no hold"
         weights = self.served[decision.release_id]
-        assert all(self.seen_ms.get(version, 0) > self.step_ms for version in weights), "opened for a silent version"
+        versions = {name.rpartition("/")[2] for name in weights}
+        assert all(self.seen_ms.get(version, 0) > self.step_ms for version in versions), "opened for a silent version"
         if isinstance(self.plan.ramp, Adaptive):
             canaries = decision.weights_ppm.keys() - {"v1"} if decision.action is Action.ADVANCE else set()
             grown = [decision.weights_ppm[version] / weights[version] for version in canaries]
@@ -130,12 +138,16 @@ class AnySequence(RuleBasedStateMachine):
         route = effect.route
         assert self.state.release is not None
         shares = {version: weight for version, weight in route.weights_ppm.items() if weight}
-        assert (route.epoch, shares) == (self.state.release.epoch, self.state.release.weights_ppm)
+        assert (route.epoch, shares) == (self.state.release.epoch, self.state.release.everyone_ppm)
+        assert route.rules == self.state.release.rules
+        assert not (route.rules and route.state.final), "rules outlive a release"
         assert route.weights_ppm.keys() == {self.plan.baseline, *self.plan.canaries}
         assert route.epoch == self.state.epoch, "a route below a known epoch"
         if before.release is not None and before.release.epoch == route.epoch:
             assert route.issued_at_ms > before.release.published_ms
-        canaries = {v for v in shares if v != self.plan.baseline}
+        canaries = {v for v in shares if v != self.plan.baseline} | {
+            v for rule in route.rules for v in rule.weights_ppm
+        }
         if canaries and not route.state.final:
             assert route.issued_at_ms - self.judged_ms <= UNOBSERVED_AFTER_MS, "a canary runs unobserved"
 

@@ -25,7 +25,8 @@ from releases.split_check import (
 from schemas.decision import State
 from schemas.evidence import Verdict
 from schemas.plan import Plan, parse_plan
-from schemas.route import RENEW_MS, Route, Rule
+from schemas.route import RENEW_MS, Route
+from schemas.rule import Rule
 from serinus.splitter import split_buckets
 
 PLAN = """

@@ -77,7 +77,7 @@ MISTAKES = [
     (
         "kind: stages",
         "kind: adaptive",
-        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, windows",
+        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, windows, segments",
     ),
     (
         RAMP,
@@ -143,7 +143,7 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over, windows",
+        "9: ramp.every: unknown field; allowed are from, to, over, windows, segments",
     ),
     (
         RAMP,
@@ -194,6 +194,28 @@ MISTAKES = [
         RAMP,
         f"  windows: [{{from: '09:00'}}]\n{RAMP}",
         "9: ramp.windows[0].to: missing; it is required",
+    ),
+    (
+        RAMP,
+        f"  segments: [[internal], [beta]]\n{RAMP}",
+        "9: ramp.segments[1]: found beta; allowed is '*', everyone else: nobody is promoted to whom the canary was not "
+        "shown",
+    ),
+    (
+        RAMP,
+        f"  segments: [[internal], [internal], ['*']]\n{RAMP}",
+        "9: ramp.segments[1]: found 'internal'; allowed is each segment once, and '*' at the end",
+    ),
+    (RAMP, f"  segments: [[], ['*']]\n{RAMP}", "9: ramp.segments[0]: found no segment; allowed is at least one"),
+    (
+        RAMP,
+        f"  segments: [[a], [b], [c], [d], [e], [f], [g], [h], ['*']]\n{RAMP}",
+        "9: ramp.segments: found 9 groups of 9 segments; allowed are 8 groups of 64",
+    ),
+    (
+        RAMP,
+        "  {kind: adaptive, from: 1%, to: 5%, harm_budget: 50, segments: [[a], ['*']]}\n",
+        "9: ramp.segments: found with kind adaptive; allowed are stages, linear, exponential",
     ),
     ("name: error_rate, ", "", "14: metrics[0].name: missing; it is required"),
     (
