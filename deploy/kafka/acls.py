@@ -38,6 +38,7 @@ class Right(NamedTuple):
 
 EVENTS, DEAD, INPUTS = "inference.events", "inference.events.dead", "canary.inputs"
 COMMANDS, DECISIONS, CONTROL = "canary.commands", "canary.decisions", "canary.control"
+BASES = "canary.bases"
 
 ROLES: dict[str, tuple[Right, ...]] = {
     "services": (Right(TOPIC, EVENTS, (WRITE, DESCRIBE)),),
@@ -52,6 +53,7 @@ ROLES: dict[str, tuple[Right, ...]] = {
         Right(TOPIC, EVENTS, (READ, DESCRIBE, CONFIGS)),
         Right(TOPIC, DEAD, (WRITE, DESCRIBE, CONFIGS)),
         Right(TOPIC, INPUTS, (WRITE, DESCRIBE, CONFIGS)),
+        Right(TOPIC, BASES, (READ, DESCRIBE)),
         Right(GROUP, "serinus-", (READ, DESCRIBE), PREFIXED),
     ),
     "worker": (
@@ -59,6 +61,7 @@ ROLES: dict[str, tuple[Right, ...]] = {
         Right(TOPIC, COMMANDS, (READ, DESCRIBE, CONFIGS)),
         Right(TOPIC, DECISIONS, (READ, WRITE, DESCRIBE, CONFIGS)),
         Right(TOPIC, CONTROL, (READ, WRITE, DESCRIBE, CONFIGS)),
+        Right(TOPIC, BASES, (READ, WRITE, DESCRIBE, CONFIGS)),
         Right(TOPIC, "serinus-worker-", (READ, WRITE, CREATE, DESCRIBE, CONFIGS), PREFIXED),
         Right(GROUP, "serinus-", (READ, DESCRIBE), PREFIXED),
         Right(TOPIC, EVENTS, (DESCRIBE, CONFIGS)),

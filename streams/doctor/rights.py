@@ -24,6 +24,7 @@ ARROWS = {
     topics.COMMANDS: ("worker, and who gives orders", {READ, WRITE}),
     topics.DECISIONS: ("worker", {READ, WRITE}),
     topics.CONTROL: ("worker", {READ, WRITE}),
+    topics.BASES: ("ingest and worker", {READ, WRITE}),
 }
 """Who needs what on which topic, when one principal runs the whole pipeline."""
 

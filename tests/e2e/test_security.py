@@ -164,7 +164,14 @@ def test_nobody_can_act_for_another(secured: Secured, running: Pipeline) -> None
     """A service cannot order, decide, report or route; an operator cannot forge events, reports or routes."""
     order = encode_command(Command("c", "chat", Verb.PROMOTE, "ann", "trust me", 0))
     writable = {"chat": "inference.events", "ann": "canary.commands"}
-    topics = ("inference.events", "canary.inputs", "canary.commands", "canary.decisions", "canary.control")
+    topics = (
+        "inference.events",
+        "canary.inputs",
+        "canary.commands",
+        "canary.decisions",
+        "canary.control",
+        "canary.bases",
+    )
     for user in ("chat", "gateway", "ann", "ingest"):
         for topic in topics:
             error = refused(secured, user, running.topic(topic), order)
