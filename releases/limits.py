@@ -73,7 +73,9 @@ def longest_silence(release: Release, *, now_ms: int) -> Silence | None:
         lasted = f" for {duration_text(lasted_ms)}" if lasted_ms >= 1_000 else ""
         reason = f"{said.verdict.value}{lasted}: {said.reason.rstrip('. ')}"
         found.append(Silence(lasted_ms, reason, said.verdict))
-    longest = max(found, key=lambda silence: (silence.verdict.rank, silence.lasted_ms))
+    # ERROR is the graver word, and it must not make a silence look shorter than it is.
+    gravest = max(found, key=lambda silence: (silence.verdict.rank, silence.lasted_ms))
+    longest = msgspec.structs.replace(gravest, lasted_ms=max(silence.lasted_ms for silence in found))
     unreported_ms = now_ms - release.judged_ms
     if unreported_ms > UNOBSERVED_AFTER_MS:
         # One cause, said once: without reports every version looks silent.

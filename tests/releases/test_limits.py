@@ -95,3 +95,12 @@ def test_two_canaries_one_silent() -> None:
     story.command(Verb.SET_WEIGHT, version="v3", weight_ppm=0)
     story.keep(Verdict.PASS, 4 * MINUTE_MS, canary_requests={"v2": 5})
     assert story.release.weights_ppm == {"v1": 950_000, "v2": 50_000}
+
+
+def test_an_error_does_not_make_a_silence_look_shorter() -> None:
+    """A canary that has been silent for 15 minutes is rolled back then, whatever else went wrong meanwhile."""
+    story = Story()
+    story.keep(Verdict.PASS, 5 * MINUTE_MS, share_ppm=0, **SILENT)
+    story.keep(Verdict.ERROR, 10 * MINUTE_MS, share_ppm=0, **SILENT)
+    assert story.release.state is State.ROLLED_BACK
+    assert story.last.at_ms == START_MS + 15 * MINUTE_MS
