@@ -330,7 +330,7 @@ def _evidence(
     pair = comparison(gate, arms, detail=judge.detail(known, row))
     where = f" in segment {segment}" if segment else ""
     where = " for everyone else" if segment == EVERYONE_ELSE else where
-    by_unit = ", counted by unit" if state.counting.units else ""
+    by_unit = ", counted by unit" if state.counting.units and gate.kind != "joint" else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}{by_unit}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
