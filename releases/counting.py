@@ -71,6 +71,11 @@ def count(counting: Counting, versions: Sequence[str], closed: Sequence[Block]) 
     return Counting(counts, carried)
 
 
+def answered(counting: Counting, version: str) -> int:
+    """Requests that a version has answered, in closed blocks."""
+    return counting.carried.get(version, (0, 0))[1]
+
+
 def uncounted(counting: Counting, versions: Sequence[str]) -> str | None:
     """Why units cannot be counted, in words; None when they can, or requests are counted.
 

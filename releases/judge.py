@@ -16,7 +16,7 @@ from releases import groups as user_groups
 from releases import harm as harm_budget
 from releases import watch
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
-from releases.counting import Counting, count, start_counting, uncounted
+from releases.counting import Counting, answered, count, start_counting, uncounted
 from releases.gates import Gate, Known, gate_of
 from releases.groups import Group, GroupsAsked, allotted_ppm
 from releases.harm import HarmState
@@ -256,10 +256,17 @@ def _found(
                 else:
                     judge = _gate(plan, gate, state.counting)
                     verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[gate.label], share_ppm, alone)
+                    if verdict is Verdict.NO_DATA and not unknown and _awaits(plan, state, canary, gate):
+                        verdict = Verdict.INCONCLUSIVE
                     if groups is not None and verdict in {Verdict.PASS, Verdict.INCONCLUSIVE} and gate.name != "joint":
                         verdict = combine(each for _, each, _ in _by_group(plan, state, canary, gate, groups))
                     found.append(_Found(canary, gate, verdict, alone))
     return found
+
+
+def _awaits(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> bool:
+    """Whether feedback is still to come: requests of both versions were answered. That is waiting, and no silence."""
+    return gate.delayed and min(answered(state.counting, version) for version in (plan.baseline, canary)) > 0
 
 
 def _by_group(
@@ -332,6 +339,10 @@ def _evidence(
     where = " for everyone else" if segment == EVERYONE_ELSE else where
     by_unit = ", counted by unit" if state.counting.units and gate.kind != "joint" else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}{by_unit}"
+    if gate.delayed:
+        requests = f"{answered(state.counting, canary):,} requests of {canary}{by_unit}"
+        counts = f"{pair}{where} after feedback on {estimate.n_canary:,} of {requests}"
+        counts = counts if estimate.n_canary else f"{gate.label}: no feedback to compare yet after {requests}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
         case Verdict.FAIL:

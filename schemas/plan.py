@@ -55,6 +55,11 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "mix" if self.name.startswith("labels.") else "mean"
 
     @property
+    def delayed(self) -> bool:
+        """Whether its values come later than the requests that they are about, and on some of them only."""
+        return self.name.startswith("feedback.")
+
+    @property
     def level(self) -> float | None:
         """The quantile's level: 0.99 for p99; None for other statistics."""
         return None if self.statistic is None else QUANTILES.get(self.statistic)

@@ -182,6 +182,55 @@ def test_the_state_survives_the_codec() -> None:
     assert encode_state(after) == encode_state(after_loaded)
 
 
+FEEDBACK = """
+service: chat
+baseline: v1
+canaries: [v2]
+ramp: {kind: stages, steps: [{weight: 50%, hold: 1m}]}
+metrics:
+  - {name: error_rate, margin: 1%}
+  - {name: feedback.rating, worse: lower, margin: 5%}
+"""
+
+
+def rated(
+    plan: Plan, state: JudgeState, beats: range, *, ratings: int, versions: tuple[str, ...] = ("v1", "v2")
+) -> JudgeState:
+    """Beats with 50 requests of each version, and some ratings of earlier ones."""
+    rng = np.random.default_rng(8)
+    for beat in beats:
+        arms = {}
+        for version in versions:
+            values = {"feedback.rating": Measure.of(rng.normal(4.2, 0.5, ratings))} if ratings else {}
+            arms[version, ""] = Summary(Rate(50, 0), values)
+        state = observe(plan, state, arms, beat_end_ms=250 * (beat + 1))
+    return state
+
+
+def test_feedback_is_waited_for() -> None:
+    """While requests flow, feedback that has not come yet is no silence: INCONCLUSIVE, with the numbers so far; and
+    PASS takes enough of it."""
+    plan = plan_of(FEEDBACK)
+    state = rated(plan, start_judge(plan), range(100), ratings=0)
+    said = judged(plan, state)
+    assert said.verdict is Verdict.INCONCLUSIVE
+    assert said.reason == (
+        "feedback.rating: no feedback to compare yet after 5,000 requests of v2; 5 % worse is not excluded yet"
+    )
+    state = rated(plan, state, range(100, 104), ratings=3)
+    said = judged(plan, state)
+    assert said.verdict is Verdict.INCONCLUSIVE
+    assert "after feedback on 12 of 5,200 requests of v2; 5 % worse is not excluded yet" in said.reason
+    assert judged(plan, rated(plan, state, range(104, 200), ratings=5)).verdict is Verdict.PASS
+
+
+def test_a_version_without_requests_is_not_waited_for() -> None:
+    """No feedback from a canary that answers nothing is NO_DATA, like everything else of it."""
+    plan = plan_of(FEEDBACK)
+    state = rated(plan, start_judge(plan), range(20), ratings=3, versions=("v1",))
+    assert {row.verdict for row in judged(plan, state).evidence if row.role == "gate"} == {Verdict.NO_DATA}
+
+
 def test_versions_outside_the_plan_are_left_out() -> None:
     """A third version's requests are neither compared nor counted into blocks."""
     plan = plan_of()
