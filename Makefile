@@ -39,7 +39,7 @@ kafka-stop:
 	$(PYTHON) deploy/kafka/local.py stop --port $(KAFKA_PORT)
 
 bench: install
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

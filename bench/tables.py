@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.decision_plot import draw
 from bench.decision_table import decisions_table
+from bench.healthy_table import healthy_table
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
@@ -75,6 +76,7 @@ TABLES = {
     "ingest": ingest_table,
     "latency": latency_table,
     "decisions": decisions_table,
+    "healthy": healthy_table,
     "nab": nab_table,
     "judgement": judgement_table,
 }

@@ -1,0 +1,248 @@
+"""Closed-loop simulation of many releases side by side: what `serinus simulate` does, vectorised over releases.
+
+Traffic is drawn as there and judged by the worker's detectors in groups of rows. The worker's state machine decides;
+it is asked only when its answer can differ from "go on", since asking costs more than judging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from bench.fleet_gates import fleet_gates
+from bench.fleet_traffic import FleetTraffic, N
+from detectors.arrays import Flags, Floats, Ints
+from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN
+from releases.budget import fail_threshold, gate_weights
+from releases.judge import PASS_THRESHOLD
+from releases.machine import step
+from releases.machine_io import Commanded, Judged
+from releases.release_state import Release, ReleaseState
+from schemas.command import Command, Verb
+from schemas.decision import State
+from schemas.evidence import Verdict
+from schemas.plan import Plan
+from streams.offline.arrivals import STEP_MS
+from streams.offline.drawing import World
+from streams.offline.simulate import START_MS
+
+_BLOCK_STEPS = BLOCK_MS_MAX // STEP_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one release ended. Without a decision ``decided_ms`` is None and the state that of the scenario's end."""
+
+    seed: int
+    state: State
+    decided_ms: int | None
+    by_evidence: bool
+    canary_requests: int
+
+
+class Fleet:
+    """Releases of one scenario under one plan, a seed for each.
+
+    Raises
+    ------
+    ValueError : the scenario or the plan has something that this way of simulating leaves out.
+    """
+
+    def __init__(self, world: World, plan: Plan, seeds: Sequence[int]) -> None:
+        means = sorted({gate.name for gate in plan.gates if gate.kind == "mean"})
+        self._plan, self._world = plan, world
+        self._traffic = FleetTraffic(world, plan, means)
+        self._stride = 1 + len(world.segments)
+        self._gates = fleet_gates(plan, self._traffic, means, self._stride)
+        self._seeds = np.array(seeds)
+        self._ended: list[Ended] = []
+        self._machines = [_started(plan, world) for _ in seeds]
+        self._blocks = Blocks(len(seeds), world.segments, self._traffic.columns, plan.baseline < plan.canaries[0])
+        count = len(seeds)
+        self._canary_requests = np.zeros(count)
+        self._compared = np.zeros(count, dtype=np.bool_)
+        self._unknown = np.ones(count, dtype=np.bool_)
+        self._seen_ms = np.full((count, 2), START_MS)
+        self._stage, self._next_ppm = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        self._from_ms = np.zeros((count, 2), dtype=np.int64)
+        for index in range(count):
+            self._mirror(index)
+
+    def run(self) -> list[Ended]:
+        """All releases to their end, in the order of their seeds."""
+        chunks = -(-self._world.steps // self._world.chunk_steps)
+        heard = np.zeros((0,))
+        for chunk in range(chunks):
+            if not self._seeds.size:
+                break
+            sums = self._traffic.chunk(chunk, self._seeds.tolist())
+            alive = np.arange(self._seeds.size)
+            for offset in range(sums.shape[0]):
+                at = chunk * self._world.chunk_steps + offset
+                traffic = sums[offset, alive, self._stage]
+                self._canary_requests += traffic[:, :, 1, N].sum(axis=1)
+                goes_on = self._judge(at, heard if at else None)
+                heard = traffic
+                if not goes_on.all():
+                    alive, heard = alive[goes_on], heard[goes_on]
+                    self._keep(np.flatnonzero(goes_on))
+                    if not alive.size:
+                        break
+        self._ended += [self._end(index, None) for index in range(self._seeds.size)]
+        return sorted(self._ended, key=lambda one: one.seed)
+
+    def _judge(self, at: int, heard: Floats | None) -> Flags:
+        """What the input that reports second ``at`` leads to: evidence of the second before it. False: has ended."""
+        now_ms = START_MS + (at + 1) * STEP_MS
+        arms = np.zeros((self._seeds.size, 2))
+        if heard is not None:
+            arms = heard[..., N].sum(axis=1)
+            self._seen_ms[arms > 0] = now_ms
+            for release, rows, sums in self._blocks.add(at - 1, heard):
+                both = (sums[:, :, N] > 0).all(axis=1)
+                self._compared[release[both]] = True
+                for gate in self._gates:
+                    gate.observe(release * self._stride + rows, sums)
+        logs = np.stack([gate.evidence(self._seeds.size) for gate in self._gates])
+        if np.isnan(logs).any():
+            raise ValueError("the evidence of a gate is not a number")
+        weights = np.log(list(gate_weights(self._plan).values()))[:, None]
+        failed = np.logaddexp.reduce(logs + weights, axis=0) >= fail_threshold(self._plan, 1)
+        return self._decide(now_ms, failed, arms)
+
+    def _decide(self, now_ms: int, failed: Flags, arms: Floats) -> Flags:
+        """Ask the machines whose answer can matter now."""
+        waits = now_ms >= self._from_ms[:, 0]
+        limits = self._plan.limits
+        silence = now_ms - self._seen_ms.min(axis=1) >= min(limits.no_data.after, limits.no_data_rollback)
+        asked = failed | self._unknown | waits | silence | (now_ms >= self._from_ms[:, 1])
+        goes_on = np.ones(asked.size, dtype=np.bool_)
+        # Only what a machine has not heard before, a limit, or a PASS can make it do anything but go on.
+        news = self._unknown | silence | (now_ms >= self._from_ms[:, 1])
+        for index, verdict in self._verdicts(np.flatnonzero(asked), failed):
+            if verdict is Verdict.INCONCLUSIVE and not news[index]:
+                continue
+            before = self._machines[index].release
+            assert before is not None
+            self._unknown[index] = verdict is Verdict.NO_DATA
+            after = self._step(index, now_ms, verdict, arms[index])
+            if after.step_since_ms != before.step_since_ms:
+                for gate in self._gates:
+                    gate.begin_step(index)
+            self._mirror(index)
+            if not after.active:
+                self._ended.append(self._end(index, now_ms, by_evidence=verdict is Verdict.FAIL))
+                goes_on[index] = False
+        return goes_on
+
+    def _verdicts(self, asked: Ints, failed: Flags) -> list[tuple[int, Verdict]]:
+        verdicts = [(one, Verdict.FAIL if failed[one] else Verdict.NO_DATA) for one in asked.tolist()]
+        open_ = asked[~failed[asked] & self._compared[asked]]
+        if not open_.size:
+            return verdicts
+        passes = np.ones(open_.size, dtype=np.bool_)
+        for gate in self._gates:
+            passes &= gate.excluded(open_, self._next_ppm[open_]) >= PASS_THRESHOLD
+        said = {True: Verdict.PASS, False: Verdict.INCONCLUSIVE}
+        judged = {one: said[passed] for one, passed in zip(open_.tolist(), passes.tolist(), strict=True)}
+        return [(one, judged.get(one, verdict)) for one, verdict in verdicts]
+
+    def _step(self, index: int, now_ms: int, verdict: Verdict, arms: Floats) -> Release:
+        state, plan = self._machines[index], self._plan
+        release = state.release
+        assert release is not None
+        # Seconds in which nobody asked the machine have been seen all the same.
+        seen = {plan.baseline: int(self._seen_ms[index, 0]), plan.canaries[0]: int(self._seen_ms[index, 1])}
+        state = msgspec.structs.replace(state, release=msgspec.structs.replace(release, seen_ms=seen))
+        judged = Judged(
+            seq=state.seq + 1,
+            verdict=verdict,
+            for_share_ppm=release.next_share_ppm,
+            reason="as simulated",
+            canary_requests={plan.canaries[0]: int(arms[1])},
+            baseline_requests=int(arms[0]),
+        )
+        self._machines[index], _ = step(state, judged, now_ms)
+        after = self._machines[index].release
+        assert after is not None
+        return after
+
+    def _mirror(self, index: int) -> None:
+        """Keep beside the arrays what says when to ask the machine again."""
+        release = self._machines[index].release
+        assert release is not None
+        limits, held = self._plan.limits, release.state is not State.RAMPING
+        over_ms = release.step_since_ms + release.hold_ms
+        self._stage[index] = release.opened - 1
+        self._next_ppm[index] = release.next_share_ppm
+        last_ms = max(over_ms, release.resumed_ms) + limits.inconclusive.after
+        self._from_ms[index] = (0 if held else over_ms, min(release.started_ms + limits.max_duration, last_ms))
+
+    def _end(self, index: int, now_ms: int | None, *, by_evidence: bool = False) -> Ended:
+        release = self._machines[index].release
+        assert release is not None
+        requests = int(self._canary_requests[index])
+        return Ended(int(self._seeds[index]), release.state, now_ms, by_evidence, requests)
+
+    def _keep(self, index: Ints) -> None:
+        self._seeds = self._seeds[index]
+        self._machines = [self._machines[one] for one in index.tolist()]
+        self._blocks.keep(index)
+        for gate in self._gates:
+            gate.keep(index)
+        for name in ("_canary_requests", "_compared", "_unknown", "_seen_ms", "_stage", "_next_ppm", "_from_ms"):
+            setattr(self, name, getattr(self, name)[index])
+
+
+class Blocks:
+    """The open blocks of every segment of every release, by the rule of :mod:`detectors.blocks` on whole seconds."""
+
+    def __init__(self, releases: int, segments: Sequence[str], columns: int, baseline_first: bool) -> None:
+        shape = (releases, len(segments))
+        self._by_name = np.argsort(np.array(segments))
+        self._baseline_first = baseline_first
+        self._rows = np.zeros(shape, dtype=np.int64)
+        self._since = np.zeros(shape, dtype=np.int64)
+        self._sums = np.zeros((*shape, 2, columns))
+
+    def add(self, at: int, heard: Floats) -> list[tuple[Ints, Ints, Floats]]:
+        """Add the second ``at``; (release, row, sums) of the blocks that it closes, by count and then by time."""
+        before = self._sums[:, :, :, N].sum(axis=2)
+        n = heard[..., N]
+        self._since[(before == 0) & (n.sum(axis=2) > 0)] = at
+        for release in np.flatnonzero(((self._rows == 0) & (n.sum(axis=2) > 0)).any(axis=1)).tolist():
+            self._appear(release, n[release])
+        self._sums += heard
+        held = before + n.sum(axis=2)
+        full = held >= BLOCK_REQUESTS_MIN
+        old = (held > 0) & ~full & (at - self._since >= _BLOCK_STEPS - 1)
+        return [self._close(which) for which in (full, old) if which.any()]
+
+    def _appear(self, release: int, n: Floats) -> None:
+        """Rows in the order in which segments appear: those of one second by version and name."""
+        for side in (0, 1) if self._baseline_first else (1, 0):
+            for segment in self._by_name.tolist():
+                if n[segment, side] > 0 and self._rows[release, segment] == 0:
+                    self._rows[release, segment] = self._rows[release].max() + 1
+
+    def _close(self, which: Flags) -> tuple[Ints, Ints, Floats]:
+        release, segment = np.nonzero(which)
+        rows = self._rows[release, segment]
+        order = np.lexsort((rows, release))
+        release, segment = release[order], segment[order]
+        sums = self._sums[release, segment]
+        self._sums[release, segment] = 0.0
+        return release, rows[order], sums
+
+    def keep(self, index: Ints) -> None:
+        """Forget all but some releases."""
+        self._rows, self._since, self._sums = self._rows[index], self._since[index], self._sums[index]
+
+
+def _started(plan: Plan, world: World) -> ReleaseState:
+    start = Command("start", plan.service, Verb.START, "simulate", world.scenario.name, START_MS, plan=plan)
+    state, _ = step(ReleaseState(service=plan.service), Commanded(0, start), START_MS)
+    return state
