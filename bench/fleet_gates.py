@@ -20,6 +20,7 @@ from releases.budget import ALPHA_PASS
 from releases.margins import Margins
 from releases.ramps.ramp import stages_of
 from schemas.plan import Metric, Plan
+from schemas.ramp import Adaptive
 from schemas.units import PPM
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -102,10 +103,11 @@ def fleet_gates(plan: Plan, traffic: FleetTraffic, means: list[str], stride: int
 
     Raises
     ------
-    ValueError : the plan has gates on quantiles or labels, or such that hold.
+    ValueError : the plan has gates on quantiles, labels or several metrics, such that hold, or a ramp with a budget.
     """
-    if any(gate.kind not in {"rate", "mean"} or gate.action != "rollback" for gate in plan.gates):
-        raise ValueError("a fleet judges rates and means that roll back")
+    judged = all(gate.kind in {"rate", "mean"} and gate.on_fail == "rollback" for gate in plan.gates)
+    if not judged or isinstance(plan.ramp, Adaptive):
+        raise ValueError("a fleet judges rates and means that roll back, under ramps whose steps are known")
     columns = [None if gate.kind == "rate" else means.index(gate.name) for gate in plan.gates]
     return [
         FleetGate(plan, gate, traffic, mean=column, stride=stride)
