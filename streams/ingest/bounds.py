@@ -7,9 +7,9 @@ offset admits the same names. Names beyond a bound become ``other``, which does 
 **Bytes.** A report must fit a message. Every entry is charged its encoded size at most, from a budget of its kind. An
 entry that no budget can pay goes to a place that was paid in advance: a service pays for the cell of its ``other``
 version, a version for its ``other`` segment, a cell for its ``other`` metric and label, a metric for its first bin.
-What came with a unit is paid with the entry that it belongs to, at its coarsest; how fine it may be, and how many units
-are sampled, has bounds of its own (:mod:`streams.ingest.unit_sums`, :mod:`streams.ingest.unit_samples`). All of it
-together stays below :data:`REPORT_BYTES_MAX`, so no report can be too large.
+What came with a unit is paid with the entry that it belongs to, at its coarsest; how fine it may be has a bound of its
+own, and so have the units that are sampled (:mod:`streams.ingest.unit_samples`). All of it together stays below
+:data:`REPORT_BYTES_MAX`, so no report can be too large.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ PANES_MAX: Final = 64
 REPORT_BYTES_MAX: Final = 9_900_000
 BINS_MAX: Final = 131_072
 """Histogram bins per slice beyond the first of each metric of each cell; twelve bytes each."""
+
+UNIT_BYTES_MAX: Final = 1_250_000
+"""Encoded pairs and sums by bucket of units of one slice; they are coarser when they would need more."""
 
 CELL_BYTES: Final = 216
 METRIC_BYTES: Final = 124

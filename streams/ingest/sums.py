@@ -16,7 +16,7 @@ from schemas.basis import Basis
 from schemas.event import OTHER
 from schemas.report import Cell, LabelCell, MetricCell, UnitCell, UnitPairs, UnitSample
 from schemas.unit_hash import UNITS_SAMPLED_MAX
-from streams.ingest.bounds import Admission, CellKey
+from streams.ingest.bounds import UNIT_BYTES_MAX, Admission, CellKey
 from streams.ingest.scatter_sums import ScatterSums
 from streams.ingest.unit_samples import UNITS_REPORTED_MAX, UnitsOfService
 from streams.ingest.unit_sums import UnitBytes, UnitSums
@@ -221,7 +221,7 @@ class SliceSums:
 
     def report(self) -> Iterator[Cell]:
         """The cells as they are sent."""
-        found = self.units.report(self._targets)
+        found = self.units.report(self._targets, bytes_max=UNIT_BYTES_MAX)
         limit = min(UNITS_SAMPLED_MAX, UNITS_REPORTED_MAX // max(1, len(self._samples)))
         samples = {key: one for units in self._samples.values() for key, one in units.by_cell(limit).items()}
         for key, sums in self.cells.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -66,6 +66,12 @@ def columns_of_digests(
     bucket, hashes = _nothing(events)
     bucket[carried], hashes[carried] = _bucket(words[1::2]), words[::2]
     return UnitColumns(bucket, hashes, route_of)
+
+
+def hash_units(units: Iterable[str]) -> tuple[Ints, Hashes]:
+    """The bucket and the hash of each unit, as events that carry it would have them."""
+    words = np.frombuffer(unit_digests(units), dtype="<u8")
+    return _bucket(words[1::2]), words[::2]
 
 
 def join_units(parts: Sequence[UnitColumns | None], starts: Sequence[int], order: Ints) -> UnitColumns | None:

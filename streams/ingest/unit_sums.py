@@ -17,9 +17,6 @@ from detectors.summaries.log_histogram import BIN_MAX
 from schemas.report import UnitMetric, UnitPairs
 from schemas.unit_hash import UNIT_BUCKETS
 
-UNIT_BYTES_MAX: Final = 1_250_000
-"""Encoded pairs and sums by bucket of one slice. When they need more, buckets are joined until they do not."""
-
 _TARGET: Final = (2 * BIN_MAX + 1) * UNIT_BUCKETS
 """Codes of one target: its groups (the bins, -BIN_MAX..BIN_MAX) times buckets."""
 
@@ -69,14 +66,17 @@ class UnitSums:
             self._waiting_sums.clear()
             self._keys, self._sums = _reduced(keys, values)
 
-    def report(self, targets: int) -> UnitBytes | None:
-        """The sums of all targets, numbered below ``targets``, or None when nothing came with a unit."""
+    def report(self, targets: int, *, bytes_max: float) -> UnitBytes | None:
+        """The sums of all targets, numbered below ``targets``, or None when nothing came with a unit.
+
+        When they need more than ``bytes_max``, neighbouring buckets are counted as one until they do not.
+        """
         self._settle()
         if not self._codes.size:
             return None
         codes, counts, keys, sums = self._codes, self._counts, self._keys, self._sums
         joined = 1
-        while _size(codes, counts, sums) > UNIT_BYTES_MAX and joined < UNIT_BUCKETS:
+        while _size(codes, counts, sums) > bytes_max and joined < UNIT_BUCKETS:
             joined *= 2
             # Buckets that are counted as one are still whole units: coarser, and as valid.
             codes, counts = _reduced(_joined(self._codes, joined), self._counts)

@@ -16,6 +16,7 @@ from schemas.basis import Basis
 from schemas.report import Cell, LabelCell, MetricCell, ScatterCell
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import Drawn
+from streams.offline.unit_cells import UnitCells, Units
 
 _NO_BINS = b""
 
@@ -70,6 +71,12 @@ class _Groups:
         self.n = np.diff(np.append(self.starts, key.size))
         self.group = np.repeat(np.arange(self.starts.size), self.n)
 
+    def of_each(self) -> Ints:
+        """The group of each request, in the order in which they were given."""
+        group = np.empty_like(self.group)
+        group[self.order] = self.group
+        return group
+
     def sums(self, values: Floats) -> Floats:
         total: Floats = np.add.reduceat(values[self.order], self.starts)
         return total
@@ -104,12 +111,15 @@ class _Groups:
         return [(bins[a:b].tobytes(), numbers[a:b].tobytes()) for a, b in pairwise(edges)]
 
 
-def steps_of(drawn: Drawn, version: Ints, naming: Naming, *, from_step: int, to_step: int) -> list[Step]:
+def steps_of(
+    drawn: Drawn, version: Ints, naming: Naming, *, from_step: int, to_step: int, units: Units | None = None
+) -> list[Step]:
     """What is reported of the steps ``[from_step, to_step)`` when each request goes to a version.
 
     Parameters
     ----------
     version : index of the version that each request of the chunk is dealt to.
+    units : when the requests come from users.
     """
     first, last = np.searchsorted(drawn.step, [from_step, to_step])
     steps = [Step([], [], [0] * len(naming.versions)) for _ in range(from_step, to_step)]
@@ -126,25 +136,38 @@ def steps_of(drawn: Drawn, version: Ints, naming: Naming, *, from_step: int, to_
         return ours if pair[0] is pair[1] else np.where(theirs, pair[1][chosen], ours)
 
     groups = _Groups(key[chosen])
-    errors = groups.sums(np.where(theirs, drawn.error[1][chosen], drawn.error[0][chosen]).astype(np.float64))
+    failed = np.where(theirs, drawn.error[1][chosen], drawn.error[0][chosen])
+    errors = groups.sums(failed.astype(np.float64))
     pairs = zip(groups.keys, groups.n.tolist(), errors.astype(np.int64).tolist(), strict=True)
     cells = [naming.cell(group, n=n, errors=bad) for group, n, bad in pairs]
-    for name, values in drawn.numbers.items():
-        metrics = groups.metric(name, side(values), histogram=name in naming.quantiles)
+    by_unit = None if units is None else UnitCells(units, chosen, groups.of_each(), cells)
+    if by_unit is not None:
+        by_unit.add_requests(failed)
+    for name, pair in drawn.numbers.items():
+        values = side(pair)
+        metrics = groups.metric(name, values, histogram=name in naming.quantiles)
         for cell, metric in zip(cells, metrics, strict=True):
             cell.metrics.append(metric)
+        if by_unit is not None:
+            by_unit.add_metric(values, histogram=name in naming.quantiles)
     if naming.basis is not None and all(one.metric in drawn.numbers for one in naming.basis.coordinates):
         together = np.stack([side(drawn.numbers[one.metric]) for one in naming.basis.coordinates], axis=1)
         scatters = groups.scatters(vectors_of(together, naming.basis.coordinates), naming.basis.number)
         for cell, scatter in zip(cells, scatters, strict=True):
             cell.scatter = scatter
-    for name, codes in drawn.labels.items():
-        _add_labels(cells, groups, name, np.where(theirs, codes[1][chosen], codes[0][chosen]), naming)
+    for name, both in drawn.labels.items():
+        codes = np.where(theirs, both[1][chosen], both[0][chosen])
+        _add_labels(cells, groups, name, codes, naming)
+        if by_unit is not None:
+            by_unit.add_label(codes, len(naming.labels[name]))
+    if by_unit is not None:
+        by_unit.fill()
+        by_unit.sample(drawn.step[chosen])
     for group, cell in zip(groups.keys, cells, strict=True):
         step = steps[group // (len(naming.segments) * len(naming.versions)) - from_step]
         step.cells.append(cell)
         step.requests[group % len(naming.versions)] += cell.n
-    _add_ratings(steps, drawn, (key, version), naming, from_step=from_step)
+    _add_ratings(steps, drawn, (key, version), naming, from_step=from_step, units=units)
     return steps
 
 
@@ -156,7 +179,15 @@ def _add_labels(cells: list[Cell], groups: _Groups, name: str, codes: Ints, nami
         cell.labels.append(LabelCell(name.removeprefix("labels."), kept))
 
 
-def _add_ratings(steps: list[Step], drawn: Drawn, dealt: tuple[Ints, Ints], naming: Naming, *, from_step: int) -> None:
+def _add_ratings(
+    steps: list[Step],
+    drawn: Drawn,
+    dealt: tuple[Ints, Ints],
+    naming: Naming,
+    *,
+    from_step: int,
+    units: Units | None,
+) -> None:
     """Feedback counts to the version that served the request, and arrives later."""
     key, version = dealt
     for name, rated in drawn.ratings.items():
@@ -170,11 +201,16 @@ def _add_ratings(steps: list[Step], drawn: Drawn, dealt: tuple[Ints, Ints], nami
             continue
         values = np.where(version[request] > 0, rated.values[1][inside], rated.values[0][inside])
         groups = _Groups(key[request])
-        for group, metric in zip(
-            groups.keys, groups.metric(name, values, histogram=name in naming.quantiles), strict=True
-        ):
+        metrics = groups.metric(name, values, histogram=name in naming.quantiles)
+        cells: list[Cell] = []
+        for group, metric in zip(groups.keys, metrics, strict=True):
             step = group // (len(naming.segments) * len(naming.versions))
             due = step + rated.delay_steps
             cell = naming.cell(group, n=0, errors=0, step=due)
             cell.metrics.append(metric)
+            cells.append(cell)
             steps[step - from_step].later.append((due, cell))
+        if units is not None:
+            by_unit = UnitCells(units, request, groups.of_each(), cells)
+            by_unit.add_metric(values, histogram=name in naming.quantiles)
+            by_unit.fill()

@@ -116,7 +116,9 @@ class _Loop:
                 self._decisions.append(effect.decision)
             elif isinstance(effect, Publish):
                 route = effect.route
-                self._shares = Shares.of(route.weights_ppm, self._plan.canaries, route.salt, route.rules)
+                self._shares = Shares.of(
+                    route.weights_ppm, self._plan.canaries, route.salt, route.rules, epoch=route.epoch
+                )
             elif isinstance(effect, BasisLearned):
                 self._traffic.count_in(effect.basis)
 

@@ -15,23 +15,34 @@ from schemas.rule import Rule
 from serinus.splitter import BUCKETS, Split, split_buckets
 from streams.offline.cells import Naming, Step, steps_of
 from streams.offline.drawing import Drawn, World, draw
+from streams.offline.unit_cells import Units
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What the routers are asked for: each canary's share in parts per million, and the salt that deals users."""
+    """What the routers are asked for: each canary's share in parts per million, the salt that deals users, the epoch.
+
+    The epoch is -1 where there is no route.
+    """
 
     canaries_ppm: tuple[tuple[str, int], ...]
     salt: str
     rules: tuple[tuple[tuple[str, ...], Shares], ...] = ()
+    epoch: int = -1
 
     @classmethod
     def of(
-        cls, weights_ppm: Mapping[str, int], canaries: Sequence[str], salt: str, rules: Sequence[Rule] = ()
+        cls,
+        weights_ppm: Mapping[str, int],
+        canaries: Sequence[str],
+        salt: str,
+        rules: Sequence[Rule] = (),
+        *,
+        epoch: int = -1,
     ) -> Shares:
         """From the weights of a route, and those of the segments that its rules name."""
         named = tuple((rule.segments, cls.of(rule.weights_ppm, canaries, salt)) for rule in rules)
-        return cls(tuple((version, weights_ppm.get(version, 0)) for version in canaries), salt, named)
+        return cls(tuple((version, weights_ppm.get(version, 0)) for version in canaries), salt, named, epoch)
 
     def in_segment(self, segment: str) -> Shares:
         """Those of the first rule that names a segment, as in the routers; else those of everyone."""
@@ -105,16 +116,20 @@ class Traffic:
 
     def _deal(self, drawn: Drawn, shares: Shares, at: int) -> None:
         """Deal what is left of the chunk anew."""
-        version = self._versions(drawn, shares)
+        routed = drawn.dealt if self._users is None else self._users.buckets(shares.salt)[drawn.dealt]
+        version = self._versions(drawn, routed, shares)
+        units = None
+        if self._users is not None:
+            bucket, hashes = self._users.hashed()
+            units = Units(bucket[drawn.dealt], hashes[drawn.dealt], routed, shares.epoch)
         end = min(drawn.first_step + self._world.chunk_steps, self._world.steps)
         # A joint gate learns its basis from histograms.
         quantiles = {*self._naming.quantiles, *(self._together if self._basis is None else ())}
         naming = replace(self._naming, quantiles=quantiles, basis=self._basis)
-        self._ready = steps_of(drawn, version, naming, from_step=at, to_step=end)
+        self._ready = steps_of(drawn, version, naming, from_step=at, to_step=end, units=units)
         self._ready_from, self._shares = at, shares
 
-    def _versions(self, drawn: Drawn, shares: Shares) -> Ints:
-        bucket = drawn.dealt if self._users is None else self._users.buckets(shares.salt)[drawn.dealt]
+    def _versions(self, drawn: Drawn, bucket: Ints, shares: Shares) -> Ints:
         owned = np.zeros(bucket.size, dtype=np.int64)
         for index, segment in enumerate(self._world.segments):
             split = shares.in_segment(segment).split(self._naming.versions[0], self._world.scenario.split.times)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from zlib import crc32
 
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Floats, Hashes, Ints
 from serinus.splitter import bucket_of
+from streams.ingest.unit_columns import hash_units
 
 
 def stream(seed: int, *purpose: str | int) -> np.random.Generator:
@@ -33,12 +35,21 @@ class Users:
         self._normals: dict[str, Floats] = {}
         self._uniforms: dict[str, Floats] = {}
         self._salt, self._buckets = "", np.zeros(0, dtype=np.int64)
+        self._hashed: tuple[Ints, Hashes] | None = None
+
+    def hashed(self) -> tuple[Ints, Hashes]:
+        """The bucket and the hash of each user, as ingest knows it."""
+        if self._hashed is None:
+            self._hashed = hash_units(self._units())
+        return self._hashed
+
+    def _units(self) -> Iterator[str]:
+        return (f"{self._seed}-{number}" for number in range(self.count))
 
     def buckets(self, salt: str) -> Ints:
         """The bucket of each user under a salt, by the routers' own splitter."""
         if salt != self._salt or self._buckets.size == 0:
-            units = (f"{self._seed}-{number}" for number in range(self.count))
-            self._buckets = np.fromiter((bucket_of(salt, unit) for unit in units), np.int64, self.count)
+            self._buckets = np.fromiter((bucket_of(salt, unit) for unit in self._units()), np.int64, self.count)
             self._salt = salt
         return self._buckets
 

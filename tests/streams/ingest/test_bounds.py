@@ -136,7 +136,7 @@ def tight(*, cell_bytes: int, entry_bytes: int, bins: int) -> Iterator[None]:
             "PANES_MAX": 4,
         }.items():
             stack.enter_context(patch(f"streams.ingest.bounds.{name}", value))
-        stack.enter_context(patch("streams.ingest.unit_sums.UNIT_BYTES_MAX", UNIT_BYTES))
+        stack.enter_context(patch("streams.ingest.sums.UNIT_BYTES_MAX", UNIT_BYTES))
         stack.enter_context(patch("streams.ingest.sums.UNITS_REPORTED_MAX", UNITS))
         yield
 

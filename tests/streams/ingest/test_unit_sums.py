@@ -84,9 +84,9 @@ def test_too_many_pairs_are_joined_and_none_is_lost() -> None:
     """A report stays within its bytes: neighbouring buckets are counted as one, in counts and sums alike."""
     events = many(4000, users=3000)
     whole = one_slice(events)
-    with patch("streams.ingest.unit_sums.UNIT_BYTES_MAX", 1):
+    with patch("streams.ingest.sums.UNIT_BYTES_MAX", 1):
         coarsest = one_slice(events, (1000,))
-    with patch("streams.ingest.unit_sums.UNIT_BYTES_MAX", 5000):
+    with patch("streams.ingest.sums.UNIT_BYTES_MAX", 5000):
         coarser = one_slice(events)
     sizes = [len(encode_input(report)) for report in (coarsest, coarser, whole)]
     assert sizes == sorted(set(sizes))

@@ -5,16 +5,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from detectors.summaries.by_unit import ByUnit
 from detectors.summaries.summary import Summary
+from detectors.units_seen import UnitsSeen
 from schemas.event import InferenceEvent, encode_event
 from schemas.plan import parse_plan
 from schemas.report import Cell
 from serinus.splitter import bucket_of
 from streams.ingest.aggregate import aggregate
 from streams.ingest.records import Records
+from streams.ingest.unit_columns import hash_units
 from streams.offline.cells import Naming, steps_of
 from streams.offline.drawing import Drawn
 from streams.offline.traffic import Shares, Traffic
+from streams.offline.unit_cells import Units
 from tests.streams.offline.worlds import PLAN, SCENARIO, plan, world
 
 START_MS = 1_767_225_600_000
@@ -26,8 +30,9 @@ WITH_EVERYTHING = (
 )
 
 
-def test_cells_are_those_that_ingest_makes_of_the_same_requests() -> None:
-    """A simulated second is reported exactly as ingest would report its events, histograms and labels included."""
+@pytest.mark.parametrize("users", [0, 90, 4000])
+def test_cells_are_those_that_ingest_makes_of_the_same_requests(users: int) -> None:
+    """A simulated second is reported exactly as ingest would report its events, by unit too when there are users."""
     rng = np.random.default_rng(3)
     size = 400
     step = np.sort(rng.integers(0, 3, size))
@@ -46,7 +51,12 @@ def test_cells_are_those_that_ingest_makes_of_the_same_requests() -> None:
     )
     version = rng.integers(0, 2, size)
     naming = Naming("chat", ("v1", "v2"), ("eu", "us"), {"labels.reason": ("stop", "length")}, {"latency_ms"}, START_MS)
-    simulated = [step.cells for step in steps_of(drawn, version, naming, from_step=0, to_step=3)]
+    user, routed = rng.integers(0, max(1, users), size), rng.integers(0, 1_000_000, size)
+    units = None
+    if users:
+        bucket, hashes = hash_units([f"u{number}" for number in user])
+        units = Units(bucket, hashes, routed, epoch=7)
+    simulated = [step.cells for step in steps_of(drawn, version, naming, from_step=0, to_step=3, units=units)]
 
     def event(row: int) -> bytes:
         side = int(version[row])
@@ -59,12 +69,17 @@ def test_cells_are_those_that_ingest_makes_of_the_same_requests() -> None:
                 latency_ms=float(drawn.numbers["latency_ms"][side][row]),
                 labels={"reason": ("stop", "length")[drawn.labels["labels.reason"][side][row]]},
                 segment=naming.segments[drawn.segment[row]],
+                unit=f"u{user[row]}" if users else None,
+                epoch=7 if users else None,
+                bucket=int(routed[row]) if users else None,
             )
         )
 
     records = Records.of([event(row) for row in range(size)], [START_MS + at * 1000 for at in step.tolist()])
     reported = [reports[0].cells for reports in aggregate([records])]
     assert [_by_arm(cells) for cells in simulated] == [_by_arm(cells) for cells in reported]
+    assert [_seen(cells) for cells in simulated] == [_seen(cells) for cells in reported]
+    assert bool(_seen(simulated[0])) == bool(users)
 
 
 def _by_arm(cells: list[Cell]) -> dict[tuple[str, str], object]:
@@ -75,8 +90,25 @@ def _by_arm(cells: list[Cell]) -> dict[tuple[str, str], object]:
         moments = [round(number, 6) for number in (latency.moments.mean, latency.moments.m2, latency.low or 0)]
         histogram = (latency.histogram.bins.tolist(), latency.histogram.counts.tolist())
         labels = summary.labels["reason"].counts
-        found[cell.version, cell.segment] = (cell.pane, summary.requests, moments, histogram, dict(labels))
+        found[cell.version, cell.segment] = (
+            (cell.pane, summary.requests, moments, histogram, dict(labels)),
+            _by_unit(summary.units),
+        )
     return found
+
+
+def _by_unit(units: ByUnit | None) -> object:
+    if units is None:
+        return None
+    latency = units.metrics["latency_ms"]
+    sums, m2 = [round(float(one), 6) for one in latency.sums], round(latency.m2, 6)
+    return units.requests, latency.pairs, sums, m2, units.labels
+
+
+def _seen(cells: list[Cell]) -> list[object]:
+    seen = UnitsSeen.of_cells(cells)
+    epoch, bucket = seen.epoch.tolist(), seen.bucket.tolist()
+    return list(zip(seen.hash.tolist(), seen.version, seen.segment, epoch, bucket, strict=True))
 
 
 @pytest.mark.parametrize("times", [1.0, 0.5])
@@ -131,3 +163,27 @@ def test_a_silent_canary_answers_nothing() -> None:
     steps = [traffic.step(Shares((("v2", 500_000),), "")) for _ in range(20)]
     assert all(step.requests[1] > 0 for step in steps[:10]) and all(step.requests[1] == 0 for step in steps[10:])
     assert all(step.requests[0] > 0 for step in steps)
+
+
+def test_users_are_told_to_the_judge_with_their_route() -> None:
+    """Cells of sticky users carry sums by unit and the route in force, feedback too; before a route they know none."""
+    text = SCENARIO.replace("{rate: 50/s,", "{rate: 50/s, users: {requests: 20, correlation: 0.3},")
+    asked = plan(WITH_EVERYTHING)
+    traffic = Traffic(world(text=text, metrics=asked), asked, seed=1, start_ms=START_MS)
+    split = Shares((("v2", 300_000),), "salt", epoch=4).split("v1", 1.0)
+    before = UnitsSeen.of_cells(traffic.step(Shares((("v2", 300_000),), "salt")).cells)
+    assert set(before.epoch.tolist()) == set(before.bucket.tolist()) == {-1}
+    steps = [traffic.step(Shares((("v2", 300_000),), "salt", epoch=4)) for _ in range(120)]
+    for step in steps:
+        seen = UnitsSeen.of_cells(step.cells)
+        assert set(seen.epoch.tolist()) == {4}
+        assert [split.version_of(bucket) for bucket in seen.bucket.tolist()] == list(seen.version)
+    summaries = [Summary.of_cell(cell) for step in steps for cell in step.cells]
+    rated = [one.units.metrics["feedback.rating"] for one in summaries if one.units and not one.requests.n]
+    assert rated
+    for one in summaries:
+        assert one.units is not None
+        assert one.units.requests.n == one.requests.n
+        for name, measure in one.metrics.items():
+            assert one.units.metrics[name].moments.n == measure.moments.n
+            assert one.units.metrics[name].moments.mean == pytest.approx(measure.moments.mean)
