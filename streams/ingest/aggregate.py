@@ -20,6 +20,8 @@ class Aggregator:
         self._input_partitions = input_partitions
         self._decoder = RecordDecoder()
         self._slices = Slices()
+        self.events = 0
+        """Usable events so far; a packed record has many."""
 
     def count_in(self, bases: Mapping[str, Basis]) -> None:
         """The bases in force, by service, for slices that are opened from now on."""
@@ -34,6 +36,7 @@ class Aggregator:
         the refused records by row.
         """
         columns, refused = self._decoder.build(records)
+        self.events += columns.row.size
         closed = self._slices.add(records, columns)
         return [one.slice.reports(self._topic_id, self._input_partitions) for one in closed], refused
 

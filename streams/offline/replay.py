@@ -18,6 +18,7 @@ from schemas.command import Command, Verb
 from schemas.decision import Decision, State
 from schemas.event import decode_event
 from schemas.inputs import decode_input
+from schemas.packed import decode_pack, is_pack
 from schemas.plan import Plan
 from schemas.report import SLICE_MS, Report
 from streams.ingest.aggregate import Aggregator
@@ -71,7 +72,8 @@ def replay(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
     for slice_no, group in groupby(lines, key=lambda line: line.log_ms // SLICE_MS):
         read = list(group)
         _, refused = aggregator.add(_records(read))
-        counts.add(len(read), [one.reason for one in refused])
+        counts.events = aggregator.events
+        counts.add_dead(one.reason for one in refused)
         reports = [report for part in aggregator.flush() for report in part if report.slice_no == slice_no]
         for report in reports:
             counts.count(report)
@@ -98,7 +100,7 @@ def replay_inputs(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
         try:
             record = decode_input(line.value or b"")
         except (msgspec.DecodeError, ValueError):
-            counts.add(1, ["not an input of the worker"])
+            counts.add_dead(["not an input of the worker"])
             continue
         service = services.get(line.source)
         if service is None:
@@ -131,6 +133,11 @@ def _records(lines: list[Line]) -> Records:
     )
 
 
+def _service_of(raw: bytes) -> str:
+    """The service of a usable record."""
+    return decode_pack(raw).service if is_pack(raw) else decode_event(raw).service
+
+
 def _decisions(effects: tuple[Effect, ...]) -> Iterator[Decision]:
     return (effect.decision for effect in effects if isinstance(effect, Decide))
 
@@ -140,14 +147,13 @@ class _Counts:
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._events = 0
+        self.events = 0
         self._dead: Counter[str] = Counter()
         self._slices: dict[tuple[str, int, int], tuple[int, dict[str, int]]] = {}
 
-    def add(self, records: int, dead: list[str]) -> None:
-        """Records that were read, and the reasons of those that cannot be used."""
-        self._events += records - len(dead)
-        self._dead.update(dead)
+    def add_dead(self, reasons: Iterable[str]) -> None:
+        """The reasons of records that cannot be used."""
+        self._dead.update(reasons)
 
     def count(self, report: Report) -> None:
         """The requests of a report; the longest prefix of a slice wins."""
@@ -170,7 +176,7 @@ class _Counts:
             state=decisions[-1].state if decisions else None,
             decided_at_ms=None if end is None else end.at_ms,
             decided_by=None if end is None else decided_by(end),
-            events=self._events,
+            events=self.events,
             dead=self._dead.total(),
             requests=dict(sorted(requests.items())),
             dead_reasons=dict(sorted(self._dead.items())),
@@ -197,7 +203,7 @@ class _Player:
     def start(self, lines: Iterable[Line]) -> None:
         """Start the release at the first of some usable events that is the service's, if there is one."""
         name = self._plan.service
-        at_ms = next((line.log_ms for line in lines if decode_event(line.value or b"").service == name), None)
+        at_ms = next((line.log_ms for line in lines if _service_of(line.value or b"") == name), None)
         if at_ms is None:
             return
         self._now_ms = at_ms

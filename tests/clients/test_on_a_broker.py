@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from schemas.packed import is_pack
 from serinus import Emitter, Router
+from tests.unpacked import unpacked
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> float:
 
 
 def read(brokers: str, topic: str, count: int) -> list[tuple[bytes | None, dict[str, Any]]]:
+    """Events of a topic, each with the key of its record."""
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": topic, "auto.offset.reset": "earliest"})
     consumer.subscribe([topic])
     records: list[tuple[bytes | None, dict[str, Any]]] = []
@@ -38,7 +41,9 @@ def read(brokers: str, topic: str, count: int) -> list[tuple[bytes | None, dict[
         for message in consumer.consume(count, timeout=0.2):
             if message.error() is None:
                 key: Any = message.key()
-                records.append((key, json.loads(message.value() or b"null")))
+                value: Any = message.value()
+                events = unpacked(value) if is_pack(value) else [json.loads(value)]
+                records += [(key, event) for event in events]
     consumer.close()
     return records
 
@@ -67,18 +72,56 @@ def route(**change: Any) -> bytes:
     return json.dumps({**plain, **change}).encode()
 
 
-def test_every_event_arrives_once(brokers: str) -> None:
-    """What was emitted is on the topic, keyed by the hashed unit, and the counts agree."""
-    with Emitter(service="chat", brokers=brokers, topic_prefix="once.") as emitter:
+def emit_500(brokers: str, prefix: str, kind: Literal["packed", "json"]) -> list[tuple[bytes | None, dict[str, Any]]]:
+    """Emit events, check the counts, and return what arrived."""
+    with Emitter(service="chat", brokers=brokers, topic_prefix=prefix, records=kind) as emitter:
         for number in range(500):
             emitter.emit(version="v2", latency_ms=1.5, values={"n": number}, unit="user-1" if number % 2 else None)
         assert emitter.flush(10) == 0
         stats = emitter.stats()
     assert (stats.queued, stats.in_flight, stats.sent, stats.dropped) == (0, 0, 500, {})
-    records = read(brokers, "once.inference.events", 500)
-    assert sorted(event["values"]["n"] for _, event in records) == list(range(500))
-    for key, event in records:
+    found = read(brokers, f"{prefix}inference.events", 500)
+    assert sorted(event["values"]["n"] for _, event in found) == list(range(500))
+    return found
+
+
+def test_every_event_arrives_once(brokers: str) -> None:
+    """What was emitted is on the topic, packed, and the counts agree."""
+    found = emit_500(brokers, "once.", "packed")
+    units = {event.get("unit") for _, event in found}
+    assert (len(units), {key for key, _ in found}) == (2, {None})
+
+
+def test_every_event_arrives_once_in_json(brokers: str) -> None:
+    """The same, one record each, keyed by the hashed unit."""
+    for key, event in emit_500(brokers, "json.", "json"):
         assert (key.decode() if key else None) == event.get("unit")
+
+
+def test_events_that_no_pack_takes_go_alone(brokers: str) -> None:
+    """A time far from now, and more names than a pack has room for, leave the others packed and lose nothing."""
+    now_ms = int(time.time() * 1000)
+    with Emitter(service="chat", brokers=brokers, topic_prefix="alone.") as emitter:
+        for number in range(150):
+            emitter.emit(version="v2", values={f"n{number}-{at}": 1.0 for at in range(3)})
+        emitter.emit(version="v2", values={f"wide-{at}": 1.0 for at in range(300)})
+        emitter.emit(version="v2", ts_ms=now_ms - 3_600_000)
+        assert emitter.flush(10) == 0
+        assert (emitter.stats().sent, emitter.stats().dropped) == (152, {})
+    found = read(brokers, "alone.inference.events", 152)
+    assert len({name for _, event in found for name in event.get("values", {})}) == 750
+    assert min(event["ts_ms"] for _, event in found) == now_ms - 3_600_000
+
+
+def test_events_wait_a_tenth_of_a_second_for_others(brokers: str) -> None:
+    """Few events are sent without a flush, soon, and share a record."""
+    with Emitter(service="chat", brokers=brokers, topic_prefix="few.") as emitter:
+        started_s = time.monotonic()
+        for _ in range(5):
+            emitter.emit(version="v2")
+        wait_until(lambda: emitter.stats().sent == 5)
+        assert time.monotonic() - started_s > 0.05
+    assert len(read(brokers, "few.inference.events", 5)) == 5
 
 
 def test_bad_events_do_not_hold_up_good_ones(brokers: str) -> None:

@@ -9,13 +9,14 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from serinus import forks
 from serinus.clocks import Clock
 from serinus.event import Arguments, EventEncoder
 from serinus.kafka import Config, check_brokers
 from serinus.quiet_log import QuietLog
+from serinus.records import JsonWriter, PackWriter, Writer
 from serinus.request import Request
 from serinus.sender import Sender
 
@@ -32,7 +33,7 @@ class EmitterStats:
     Parameters
     ----------
     queued: waiting for the background thread.
-    in_flight: given to librdkafka, not acknowledged yet.
+    in_flight: taken by the background thread, not acknowledged yet.
     sent: acknowledged by the broker.
     dropped: will never arrive, by reason: ``queue_full``, ``closed``, ``invalid_<argument>``, ``too_large``,
         ``kafka:<error>``.
@@ -59,6 +60,8 @@ class Emitter:
     unit_key: key of the hash that hides unit ids, 1 to 64 bytes, the same for all processes of a service. Without
         it the ids are pseudonymous, not secret: whoever can guess an id can test the guess.
     queue_size: bound of the queue, events; librdkafka holds as many again.
+    records: ``"packed"``: the events of a tenth of a second share a record (docs/packed.md). ``"json"``: each has its
+        own, sent at once, with the unit as key.
     start: False: only queue until `start` is called.
     clock: wall and monotonic clock.
 
@@ -83,6 +86,7 @@ class Emitter:
         topic_prefix: str = "",
         unit_key: bytes | None = None,
         queue_size: int = 10_000,
+        records: Literal["packed", "json"] = "packed",
         start: bool = True,
         clock: Clock | None = None,
     ) -> None:
@@ -90,6 +94,8 @@ class Emitter:
             raise ValueError(f"service is {service!r}; expected a name of 1 to 256 characters")
         if not isinstance(queue_size, int) or queue_size < 1:
             raise ValueError(f"queue_size is {queue_size!r}; expected an integer >= 1")
+        if records not in ("packed", "json"):
+            raise ValueError(f"records is {records!r}; expected 'packed' or 'json'")
         clock = clock or Clock()
         self.service = service
         self.topic = topic_prefix + EVENTS_TOPIC
@@ -98,6 +104,11 @@ class Emitter:
         self._encoder = EventEncoder(service, unit_key)
         self._limit = queue_size
         self._now_ms = clock.now_ms
+        self._writer: Writer = (
+            PackWriter(service, self._encoder, self._drop, clock.now_ms)
+            if records == "packed"
+            else JsonWriter(self._encoder, self._drop)
+        )
         self.monotonic_s = clock.monotonic_s
         self._log = QuietLog()
         self._closed = False
@@ -248,7 +259,8 @@ class Emitter:
             topic=self.topic,
             config=self._config,
             queue=self._queue,
-            encoder=self._encoder,
+            limit=self._limit,
+            writer=self._writer,
             dropped=self._drop,
             log=self._log,
         )

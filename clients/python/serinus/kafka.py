@@ -10,7 +10,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from serinus.quiet_log import QuietFilter, QuietLog
 
 Config = Mapping[str, str | int | float | bool]
-Delivered = Callable[[KafkaError | None, Message], None]
 
 __all__ = [
     "Config",
@@ -40,7 +39,7 @@ def check_brokers(brokers: str) -> str:
     return brokers
 
 
-def build_producer(brokers: str, config: Config, *, on_delivery: Delivered, log: QuietLog) -> Producer:
+def build_producer(brokers: str, config: Config, *, log: QuietLog) -> Producer:
     """Build a producer; it connects in the background, so a broker that is down is no error here.
 
     Raises ValueError for a property that librdkafka does not know or a value that it refuses.
@@ -56,9 +55,8 @@ def build_producer(brokers: str, config: Config, *, on_delivery: Delivered, log:
         "queue.buffering.max.kbytes": 65_536,
     }
     merged = {**_RECONNECT, **defaults, **config, "bootstrap.servers": brokers}
-    callbacks = {"on_delivery": on_delivery, "error_cb": _error_callback(log, brokers)}
     try:
-        return Producer({**merged, **callbacks}, logger=_LIBRDKAFKA_LOGGER)
+        return Producer({**merged, "error_cb": _error_callback(log, brokers)}, logger=_LIBRDKAFKA_LOGGER)
     except (KafkaException, TypeError, ValueError) as error:
         raise ValueError(f"config: librdkafka refuses it: {error}") from error
 

@@ -59,7 +59,7 @@ class Packer:
             raise NotPackableError(f"{len(events)} events, allowed: <= {MAX_EVENTS}")
         try:
             record = PREFIX + self._encode(self._columns(Emitted._make(zip(*events, strict=True)), len(events)))
-        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # an argument may be any object and raise anything
             raise NotPackableError(repr(error)) from error
         if len(record) > MAX_BYTES:
             raise NotPackableError(f"{len(record)} bytes, allowed: <= {MAX_BYTES}")

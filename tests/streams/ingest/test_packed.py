@@ -28,6 +28,7 @@ from streams.ingest.pack_units import digests_of_hex
 from streams.ingest.records import Records
 from tests.streams.ingest.direct_fold import exact_part
 from tests.streams.ingest.samples import BASE_MS
+from tests.unpacked import unpacked
 
 TESTDATA = Path(serinus.__file__).parent.parent / "testdata"
 name = st.sampled_from(["a", "b", "c", "d", "é", "x" * 256])
@@ -81,6 +82,7 @@ def test_packed_events_count_as_in_json(parts: list[tuple[str, list[Emitted]]]) 
     assert expected[1] == []
     assert counted(in_packs) == expected
     assert counted(mixed) == expected
+    assert counted([msgspec.json.encode(one) for raw in in_packs for one in unpacked(raw)]) == expected
 
 
 @given(

@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,11 +15,13 @@ from click.testing import CliRunner, Result
 from schemas.decision import Decision
 from schemas.inputs import Forwarded, Input, Tick, encode_input
 from schemas.report import SLICE_MS, Report
+from serinus.event import Emitted, EventEncoder
+from serinus.packer import Packer
 from streams.cli import cli
 from streams.ingest.aggregate import Aggregator
 from streams.ingest.records import Records
 from streams.offline.event_files import read_lines
-from streams.offline.recorded import encode_recorded, recorded
+from streams.offline.recorded import Recorded, encode_recorded, recorded
 from streams.offline.replay import replay, replay_inputs
 from streams.worker.fold import fold, input_of, start_service
 from tests.streams.offline.worlds import PLAN, plan
@@ -219,6 +222,39 @@ def test_recorded_events_give_the_same_actions_states_and_verdicts(tmp_path: Pat
 
 def _story(decisions: list[Decision]) -> list[tuple[str, str, str]]:
     return [(one.action.value, one.state.value, one.verdict.value) for one in decisions]
+
+
+def emitted(event: dict[str, Any]) -> Emitted:
+    """The arguments of the `emit` that made an event."""
+    plain = Emitted("", 0, "request", False, None, None, None, "", None, None, None)
+    return plain._replace(**{name: value for name, value in event.items() if name != "service"})
+
+
+def test_recorded_packs_give_the_same_decisions_as_json(tmp_path: Path) -> None:
+    """A recording of packs is replayed to the same actions and requests as one of the same events in JSON."""
+    made, encoder = events(canary_errors=0.4), EventEncoder("chat")
+    packer = Packer("chat", encoder.hash_unit)
+    parts = [made[at : at + 5] for at in range(0, len(made), 5)]
+    logs: dict[str, list[Recorded]] = {"packs": [], "json": []}
+    for at, part in enumerate(parts):
+        ts, given = START_MS + 100 * at, [emitted(one) for one in part]
+        logs["packs"].append(recorded("t", partition=0, offset=at, ts=ts, value=packer.pack(given)))
+        for of, one in enumerate(given):
+            logs["json"].append(recorded("t", partition=0, offset=5 * at + of, ts=ts, value=encoder.encode(one)[1]))
+    plan_file = str(write(tmp_path / "plan.yaml", [PLAN.encode()]))
+    found = {
+        name: [
+            json.loads(line)
+            for line in run(
+                str(write(tmp_path / name, [encode_recorded(one) for one in log])), "--plan", plan_file, "--json"
+            ).stdout.splitlines()
+        ]
+        for name, log in logs.items()
+    }
+    packs, in_json = ([(one.get("action"), one.get("at_ms")) for one in found[name]] for name in ("packs", "json"))
+    assert packs == in_json
+    assert found["packs"][-1] == found["json"][-1]
+    assert (found["packs"][-1]["state"], found["packs"][-1]["events"]) == ("rolled_back", len(made))
 
 
 def test_a_line_of_kcat_is_a_record(tmp_path: Path) -> None:
