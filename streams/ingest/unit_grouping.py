@@ -81,7 +81,11 @@ def _parts(number: Ints) -> list[tuple[int, Ints]]:
     """Each number that occurs, and where, ascending."""
     if number.size == 0:
         return []
-    order = np.argsort(number, kind="stable")
+    largest = int(number.max())
+    if largest == int(number.min()):
+        return [(largest, np.arange(number.size))]
+    # Sixteen bits are sorted in linear time, and a batch has few slices and services.
+    order = np.argsort(number.astype(np.uint16) if largest < 1 << 16 else number, kind="stable")
     ascending = number[order]
     starts = np.flatnonzero(np.diff(ascending, prepend=-1))
     return list(zip(ascending[starts].tolist(), np.split(order, starts[1:]), strict=True))
