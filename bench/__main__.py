@@ -1,6 +1,6 @@
 """Runs every benchmark one after another and writes the tables of bench/README.md: `make bench`.
 
-`make bench BENCH_ARGS='--releases 200'` simulates fewer healthy releases.
+`make bench BENCH_ARGS='--releases 200'` simulates fewer releases where there are many.
 """
 
 from __future__ import annotations
@@ -11,15 +11,23 @@ import sys
 
 from bench import tables
 
-BENCHMARKS = ("bench.ingest", "bench.latency", "bench.decisions", "bench.nab", "bench.judgement", "bench.healthy")
+BENCHMARKS = (
+    "bench.ingest",
+    "bench.latency",
+    "bench.decisions",
+    "bench.nab",
+    "bench.judgement",
+    "bench.healthy",
+    "bench.bars",
+)
 
 
 def main() -> int:
     """Run all; 1 when one of them failed, after the others have run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--releases", type=int, default=2_000, help="healthy ones of each scenario")
+    parser.add_argument("--releases", type=int, default=2_000, help="of each healthy scenario and of each bar")
     asked = parser.parse_args()
-    options = {"bench.healthy": ["--releases", str(asked.releases)]}
+    options = {name: ["--releases", str(asked.releases)] for name in ("bench.healthy", "bench.bars")}
     failed = [
         name
         for name in BENCHMARKS

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.bars_table import bars_table
 from bench.decision_plot import draw
 from bench.decision_table import decisions_table
 from bench.healthy_table import healthy_table
@@ -77,6 +78,7 @@ TABLES = {
     "latency": latency_table,
     "decisions": decisions_table,
     "healthy": healthy_table,
+    "bars": bars_table,
     "nab": nab_table,
     "judgement": judgement_table,
 }
