@@ -76,6 +76,8 @@ def canary_requests(
     if gate.level is not None:
         opens = 1.0 if plan.advance == "strict" else for_share_ppm / PPM
         return _of_quantile(gate, share, margin, opens=opens, by_unit=by_unit)
+    if gate.range is not None:
+        return _of_rate(share, margin, MIX_SHARE_ASSUMED)
     if gate.kind == "mean":
         return _of_mean(share, margin)
     p = MIX_SHARE_ASSUMED if gate.kind == "mix" else ERROR_RATE_ASSUMED

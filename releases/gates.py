@@ -20,6 +20,7 @@ from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
 from detectors.sequential.past import learn_means
 from detectors.sequential.two_by_two import log_ratio, tables_of
+from releases.bounded_gate import BoundedGate, BoundedKnown
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
 from releases.joint_gate import JointGate, JointKnown
@@ -55,7 +56,17 @@ class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
     effect: EffectState
 
 
-Known = RateKnown | MeanKnown | QuantileKnown | MixKnown | UnitKnown | UnitQuantileKnown | UnitMixKnown | JointKnown
+Known = (
+    RateKnown
+    | MeanKnown
+    | QuantileKnown
+    | MixKnown
+    | UnitKnown
+    | UnitQuantileKnown
+    | UnitMixKnown
+    | JointKnown
+    | BoundedKnown
+)
 
 
 class Gate(Protocol):
@@ -116,6 +127,8 @@ def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
     margins = Margins(plan, metric, shares | set(GROUP_SHARES_PPM if plan.ramp.segments else ()))
     if counts == "unit":
         return UnitMixGate(plan, metric, margins) if metric.kind == "mix" else UnitGate(plan, metric, margins)
+    if metric.range is not None:
+        return BoundedGate(plan.baseline, metric, metric.range, margins)
     if metric.kind == "rate":
         return RateGate(plan.baseline, metric.tolerated, margins)
     if metric.kind == "mix":

@@ -354,6 +354,9 @@ def _evidence(
             sentence = f"{gate.label}: {unknown or f'nothing of {canary} to compare with {plan.baseline} yet'}"
         case Verdict.ERROR:
             sentence = f"{gate.label}: the evidence of {canary} is not a number"
+            if gate.range is not None:
+                limits = f"{gate.range[0]:g} to {gate.range[1]:g}"
+                sentence = f"{gate.label}: a value outside {limits}, the plan's range, was seen; nothing is known"
         case Verdict.INCONCLUSIVE:
             sentence = f"{counts}; {margin} worse is not excluded yet"
             if gate.level is not None and estimate.canary is None:

@@ -50,6 +50,8 @@ def degradation(metric: Metric, harm: float) -> str:
     ('0.5 points', '10 %')
     """
     size = _digits(100 * harm)
+    if metric.range is not None:
+        return f"{_digits(harm * (metric.range[1] - metric.range[0]))} ({size} % of the range)"
     if metric.kind not in {"rate", "mix"}:
         return f"{size} %"
     return f"{size} point" if size == "1" else f"{size} points"

@@ -32,6 +32,7 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     margin: Fraction | None = None
     statistic: Literal["rate", "mean", "p50", "p95", "p99", "mix"] | None = None
     of: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
     tolerance: Fraction | None = None
     role: Literal["gate", "observe"] = "gate"
     action: Literal["rollback", "hold"] | None = None
@@ -166,6 +167,8 @@ def check_rules(plan: Plan) -> None:
     seen: set[str] = set()
     for index, metric in enumerate(plan.metrics):
         _check_metric(metric, f"$.metrics[{index}]")
+        if metric.range is not None:
+            _check_range(plan, metric, f"$.metrics[{index}]")
         if metric.label in seen:
             raise RuleError(f"$.metrics[{index}].name", f"found {metric.label!r} twice; allowed once")
         seen.add(metric.label)
@@ -261,6 +264,20 @@ def _check_joint(metric: Metric, path: str) -> None:
             )
     if metric.role != "gate":
         raise RuleError(f"{path}.role", "found 'observe' for joint; observers see all metrics anyway: allowed is gate")
+
+
+def _check_range(plan: Plan, metric: Metric, path: str) -> None:
+    low, high = metric.range or (0.0, 0.0)
+    if not -1e15 < low < high < 1e15:
+        raise RuleError(f"{path}.range", f"found [{low:g}, {high:g}]; allowed are two numbers, the lower one first")
+    if metric.kind != "mean" or metric.name == JOINT:
+        raise RuleError(f"{path}.range", f"found for {metric.label}; allowed for the mean of a number alone")
+    if metric.role == "gate" and metric.worse == "either":
+        raise RuleError(f"{path}.worse", "found 'either' with a range; allowed are higher, lower")
+    if metric.role == "gate" and metric.margin == Fraction(1.0):
+        raise RuleError(f"{path}.margin", "found 100% with a range; a part of the range is less than all of it")
+    if plan.independent != "request":
+        raise RuleError(f"{path}.range", "found without independent: request; its gate counts values one by one")
 
 
 def _statistics(metric: Metric) -> tuple[str, ...]:

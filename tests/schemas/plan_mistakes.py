@@ -337,7 +337,33 @@ MISTAKES = [
     (
         "margin: 0.5%",
         "margin: 0.5%, share: 1%",
-        "14: metrics[0].share: unknown field; allowed are name, worse, margin, statistic, of, tolerance, role, action",
+        "14: metrics[0].share: unknown field; allowed are name, worse, margin, statistic, of, range, tolerance, role, "
+        "action",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: feedback.rating, margin: 10%, range: [5, 1]",
+        "15: metrics[1].range: found [5, 1]; allowed are two numbers, the lower one first",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: latency_ms, margin: 10%, statistic: p99, range: [0, 9]",
+        "15: metrics[1].range: found for latency_ms p99; allowed for the mean of a number alone",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: feedback.rating, margin: 10%, range: [1, 5], worse: either",
+        "15: metrics[1].worse: found 'either' with a range; allowed are higher, lower",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: feedback.rating, margin: 100%, range: [1, 5]",
+        "15: metrics[1].margin: found 100% with a range; a part of the range is less than all of it",
+    ),
+    (
+        "independent: request\nramp:\n" + RAMP + "metrics:\n  - {name: error_rate, worse: higher, margin: 0.5%}",
+        "ramp:\n" + RAMP + "metrics:\n  - {name: feedback.rating, margin: 5%, range: [1, 5]}",
+        "13: metrics[0].range: found without independent: request; its gate counts values one by one",
     ),
     (METRICS, "metrics: []\n", "13: metrics: found 0 metrics; allowed are 1 to 16"),
     (
