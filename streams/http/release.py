@@ -9,6 +9,7 @@ from releases.telling import told
 from schemas.decision import Record
 from schemas.evidence import Evidence
 from schemas.plan import Plan
+from schemas.rule import Rule
 from streams.http.json_answer import json_answer
 from streams.http.problem import unknown_service
 from streams.http.worker_view import WorkerView
@@ -25,6 +26,7 @@ class ReleaseNow(msgspec.Struct, frozen=True):
     release_id: str | None = None
     state: str | None = None
     weights_ppm: dict[str, int] = {}
+    rules: tuple[Rule, ...] = ()
     verdict: str | None = None
     reason: str | None = None
     evidence: tuple[Evidence, ...] = ()
@@ -61,7 +63,8 @@ def release_now(partition: Partition, service: str) -> ReleaseNow:
         now_ms=stored.now_ms,
         release_id=release.id,
         state=release.state.value,
-        weights_ppm=release.weights_ppm,
+        weights_ppm=release.everyone_ppm,
+        rules=release.rules,
         verdict=release.assessment.verdict.value,
         reason=release.assessment.reason,
         evidence=release.assessment.evidence,
