@@ -1,9 +1,10 @@
 """How fast ingest is, against what it cannot avoid: raw consume, and consume + decode, in one run on a real Kafka.
 
-    python3 -m bench.ingest [--brokers HOST:PORT] [--events 1000000]
+    python3 -m bench.ingest [--brokers HOST:PORT] [--events 1000000] [--units]
 
-Without ``--brokers`` a broker of its own is started by ``deploy/kafka/local.py`` and stopped again. Prints events/s and
-ratios, and writes them to ``bench/results/ingest.json``.
+``--units`` gives every event a unit, which is then counted by unit too. Without ``--brokers`` a broker of its own is
+started by ``deploy/kafka/local.py`` and stopped again. Prints events/s and ratios, and writes them to
+``bench/results/ingest.json`` or ``ingest-units.json``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from streams.ingest.source import consumer_properties, records_of, split_errors
 
 PARTITIONS = 4
 BATCH = 10_000
-RESULTS = Path(__file__).parent / "results" / "ingest.json"
+RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
 
 
@@ -58,7 +59,7 @@ def broker(address: str | None) -> Iterator[str]:
             subprocess.run([*local, "stop", "--remove", *place], check=False, stdout=subprocess.DEVNULL)
 
 
-def events(count: int) -> list[bytes]:
+def events(count: int, *, units: bool = False) -> list[bytes]:
     """Encoded events: four services, two versions, four segments, a latency, one value, one label."""
     rng = random.Random(1)
     now_ms = time.time_ns() // 1_000_000
@@ -73,14 +74,16 @@ def events(count: int) -> list[bytes]:
                 values={"tokens_out": float(rng.randrange(1, 900))},
                 labels={"finish_reason": "stop" if rng.random() < 0.9 else "length"},
                 segment=rng.choice(("eu", "us", "asia", "africa")),
-                unit=f"{rng.getrandbits(64):016x}",
+                unit=f"{rng.getrandbits(64):016x}" if units else None,
+                epoch=3 if units else None,
+                bucket=rng.randrange(1_000_000) if units else None,
             )
         )
         for at in range(count)
     ]
 
 
-def fill(brokers: str, topic: str, total: int) -> int:
+def fill(brokers: str, topic: str, total: int, *, units: bool = False) -> int:
     """Create the topics and write the events; returns the mean size of one in bytes."""
     admin = AdminClient({"bootstrap.servers": brokers})
     config = {"message.timestamp.type": "LogAppendTime"}
@@ -99,7 +102,7 @@ def fill(brokers: str, topic: str, total: int) -> int:
             "queue.buffering.max.messages": 200_000,
         }
     )
-    pool = events(20_000)
+    pool = events(20_000, units=units)
     for at in range(total):
         while True:
             try:
@@ -176,10 +179,11 @@ def main() -> None:
     parser.add_argument("--brokers")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--units", action="store_true")
     options = parser.parse_args()
     with broker(options.brokers) as brokers:
         topic = f"bench-{uuid.uuid4().hex[:8]}"
-        size = fill(brokers, topic, options.events)
+        size = fill(brokers, topic, options.events, units=options.units)
         settings = IngestSettings(
             kafka={"bootstrap.servers": brokers},
             events_topic=topic,
@@ -210,8 +214,10 @@ def main() -> None:
         "msgspec": msgspec.__version__,
         "threads": threading.active_count(),
     }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / ("ingest-units.json" if options.units else "ingest.json")).write_text(
+        json.dumps(result, indent=1) + "\n"
+    )
     print(json.dumps(result, indent=1))
 
 

@@ -71,6 +71,16 @@ def test_a_release_starts_at_the_first_event_and_is_decided(tmp_path: Path) -> N
     assert bad[-1].state.value == "rolled_back" and bad[-1].evidence
 
 
+def test_recorded_units_are_what_is_counted(tmp_path: Path) -> None:
+    """The same events with units are judged by unit, and each decision that compares says so."""
+    made = [one | {"unit": f"u{number % 400}"} for number, one in enumerate(events(canary_errors=0.4))]
+    by_unit = told(write(tmp_path / "units", encoded(made)))[-1]
+    by_request = told(write(tmp_path / "requests", encoded(events(canary_errors=0.4))))[-1]
+    assert by_unit.state.value == by_request.state.value == "rolled_back"
+    assert "counted by unit" in by_unit.reason
+    assert "counted by unit" not in by_request.reason
+
+
 def test_files_are_one_log_however_they_are_cut_and_packed(tmp_path: Path) -> None:
     """Plain or gzipped, whole or in parts: the same decisions."""
     lines = encoded(events())
