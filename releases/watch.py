@@ -14,12 +14,10 @@ import msgspec
 from detectors.adaptive.drift import Drift, DriftState
 from detectors.blocks import with_part
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
-from detectors.gaussian.two_sample import TwoSample, TwoSampleState
+from detectors.gaussian.two_sample import Pair, TwoSample, TwoSampleState
 from detectors.protocol import Score
 from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
-from detectors.summaries.moments import Moments
-from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from releases import watch_vectors
 from releases.sentence import amount, quantity
@@ -144,9 +142,13 @@ def _silent(seen: Seen) -> Seen:
     return msgspec.structs.replace(seen, value=None, n=0, score=UNKNOWN, drifted=False, pair=UNKNOWN)
 
 
-def _pair(metric: Metric, ours: Summary, theirs: Summary) -> tuple[Moments, Moments] | tuple[Rate, Rate] | None:
+def _pair(metric: Metric, ours: Summary, theirs: Summary) -> Pair | None:
     if metric.kind == "rate":
         return ours.requests, theirs.requests
+    if metric.kind == "mix":
+        # Variety, which a version is compared with its own past by, misses two values that change places.
+        name = metric.name.removeprefix("labels.")
+        return ours.labels.get(name, Counts.empty()), theirs.labels.get(name, Counts.empty())
     if metric.kind != "mean" or metric.name not in ours.metrics or metric.name not in theirs.metrics:
         return None
     return ours.metrics[metric.name].moments, theirs.metrics[metric.name].moments

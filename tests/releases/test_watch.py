@@ -7,13 +7,14 @@ import time
 import numpy as np
 
 from detectors.state_codec import decode_state, encode_state
+from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from releases import watch
 from releases.watch import WINDOW_MS, Watched
 from schemas.evidence import Verdict
-from schemas.plan import parse_plan
+from schemas.plan import EXAMPLE, parse_plan
 
 PLAN = parse_plan(
     """
@@ -92,3 +93,16 @@ def test_observing_is_quick() -> None:
         watched, _ = run(watched, range(number, number + 1), 1.0, seed=number)
         fastest = min(fastest, time.perf_counter() - start)
     assert fastest < 0.1
+
+
+def test_a_mix_whose_values_change_places_is_seen() -> None:
+    """Observed only, a label whose two values swap their shares alerts, though its variety stays what it was."""
+    line = "  - {name: labels.finish_reason, role: observe}\n"
+    plan = parse_plan(EXAMPLE + line, file="plan.yaml")
+    watched, found = watch.start(plan), list[str]()
+    for number in range(8):
+        arms = {"v1": {"stop": 70, "length": 30}, "v2": {"stop": 30, "length": 70}}
+        beat = {(v, ""): Summary(Rate(100, 0), {}, {"finish_reason": Counts(arms[v])}) for v in arms}
+        watched = watch.observe(plan, watched, beat, beat_end_ms=(number + 1) * WINDOW_MS)
+        found += [row.sentence for row in watch.evidence(plan, watched)]
+    assert any(sentence.startswith("labels.finish_reason of v2 differs: ") for sentence in found)
