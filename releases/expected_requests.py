@@ -11,12 +11,11 @@ import math
 import numpy as np
 from scipy.special import rel_entr
 
-from detectors.coordinates import dimensions_of
 from detectors.sequential.normal_mixture import tuned_time
 from detectors.sequential.two_by_two import nearest_null
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
-from releases.joint_gate import ENOUGH, LEARN_VALUES, LEARN_VECTORS
+from releases.joint_gate import ENOUGH
 from releases.margins import margin_at
 from schemas.plan import JOINT, Metric, Plan
 from schemas.units import PPM
@@ -43,6 +42,8 @@ def canary_requests(
     Quantiles: the same, for "beyond the threshold made worse by the margin" of the canary against "beyond the
     threshold" of the baseline, for values with an exponential distribution.
 
+    All metrics together: nothing is excluded, so it takes as many of both versions as the gate wants to have compared.
+
     Means: PASS comes at the information t* = K² cv² f / Δ² (:func:`detectors.sequential.normal_mixture.tuned_time`),
     information being n_c n_b / (n_c + n_b). f is how much larger the variance is that the bound uses because it scales
     the baseline by 1 + Δ: the larger of the sandwich's and the pooled one's.
@@ -68,9 +69,7 @@ def canary_requests(
     """
     share = _share(plan, weight_ppm)
     if gate.kind == JOINT:
-        # Nothing is excluded: enough of both versions, and before that what is learned of the baseline.
-        learned = LEARN_VALUES + max(LEARN_VECTORS, 10 * dimensions_of(len(gate.of)))
-        return ENOUGH * max(1.0, share / (1.0 - share)) + learned * share / (1.0 - share)
+        return ENOUGH * max(1.0, share / (1.0 - share))
     margin = margin_at(plan, gate, for_share_ppm)
     by_unit = counts == "unit"
     if gate.level is not None:

@@ -156,7 +156,8 @@ def _gate(plan: Plan, gate: Metric) -> str:
     if gate.kind == JOINT:
         return (
             f"{gate.label}: any difference of {names_text(gate.of)} together {done} (alpha {alpha:.3g}); it excludes "
-            f"nothing: without a difference it passes after {ENOUGH} requests of each version."
+            f"nothing: it learns what is usual of {plan.baseline}, and passes when {ENOUGH} requests of each version "
+            "show no difference."
         )
     worse = {"higher": "worse", "lower": "lower", "either": "higher or lower"}[gate.worse]
     if gate.kind == "mix":
@@ -255,6 +256,11 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
             found.append(f"{label}: its margin takes about {needed:,.0f} canary requests to promote; is it needed?")
     found += _warnings_of_rate(plan, paces, rate_per_s) if rate_per_s is not None else []
     found += _warnings_of_alpha(plan)
+    if plan.independent != "request" and any(gate.kind == JOINT for gate in plan.gates):
+        found.append(
+            "joint counts requests one by one: where a user sends many that are alike it fires more often than alpha "
+            "says"
+        )
     if plan.independent == "request":
         found.append(
             "requests of one user are dependent: counted one by one, a gate errs more often than alpha says wherever a "

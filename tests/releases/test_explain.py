@@ -123,7 +123,8 @@ def test_no_warning_without_reason() -> None:
 def test_examples(path: Path) -> None:
     """The plans in examples/ are right, and what they say of their own length is true."""
     plan = parse_plan(path.read_text(encoding="utf-8"), file=path.name)
-    lasts = {"chat": "40m", "code": "40m", "office-hours": "1h 45m", "adaptive": "4m", "user-groups": "30m"}[path.stem]
+    holds = {"chat": "40m", "code": "40m", "office-hours": "1h 45m", "adaptive": "4m"}
+    lasts = (holds | {"user-groups": "30m", "assistant": "25m"})[path.stem]
     lines = explain(plan, 5.0 if path.stem == "code" else 50.0)
     assert any(line.startswith(f"Promotion after {lasts} at the earliest") for line in lines)
     assert not any("never promoted" in line or "look silent" in line for line in lines)

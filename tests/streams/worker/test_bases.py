@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
 from releases.machine_io import Decide
+from schemas.basis import decode_basis
 from schemas.command import Command, Verb
 from schemas.decision import State
+from schemas.inputs import Forwarded
 from schemas.plan import parse_plan
 from streams.offline.simulate import START_MS
 from streams.offline.traffic import Shares, Traffic
+from streams.topics import BASES
 from streams.worker.fold import Effect, fold, start_service
 from streams.worker.state import Asked, BasisLearned, Input, Service, SliceSeen, WindowAdded
 from tests.streams.offline.worlds import PLAN, world
+from tests.streams.worker.inputs_log import Log, report
+from tests.streams.worker.lifetimes import Lifetime
+from tests.streams.worker.memory_broker import Crash, MemoryBroker
 
 JOINT = PLAN.replace("margin: 20%}", "margin: 20%}\n  - {name: joint, of: [latency_ms, values.tokens_out]}")
 
@@ -97,3 +105,39 @@ def test_a_plan_without_the_gate_has_no_basis() -> None:
     running = Running(PLAN).run(12)
     assert running.bases == []
     assert all(c.scatter is None for i in running.inputs if isinstance(i.body, SliceSeen) for c in i.body.cells)
+
+
+def recorded() -> Log:
+    """The inputs of a release with a joint gate, from its start to its abortion, as they stand in the log."""
+    running = Running().run(12)
+    log: Log = []
+    for item in running.inputs:
+        body = item.body
+        if isinstance(body, Asked):
+            log.append((Forwarded(body.command), item.log_ms))
+        elif isinstance(body, SliceSeen):
+            cells = list(body.cells)
+            log.append(
+                (report(source=0, slice_no=body.slice_no, through=body.through_offset, cells=cells), item.log_ms)
+            )
+    abort = Command("c2", "chat", Verb.ABORT, "ann", "enough", START_MS)
+    return [*log, (Forwarded(abort), log[-1][1] + 1_000)]
+
+
+def told(broker: MemoryBroker) -> list[bytes | None]:
+    return [sent.value for sent in broker.sent if sent.topic == BASES]
+
+
+def test_a_worker_that_crashes_at_any_write_tells_the_same() -> None:
+    """What stands on `canary.bases` after a crash is what an undisturbed worker wrote: one basis, and then none."""
+    log, calm = recorded(), MemoryBroker()
+    Lifetime(calm, log).read()
+    basis, end = told(calm)
+    assert basis is not None and decode_basis(basis).service == "chat" and end is None
+    for crash_after in range(len(calm.writes)):
+        broker = MemoryBroker(crash_after=crash_after)
+        with pytest.raises(Crash):
+            Lifetime(broker, log).read()
+        broker.crash_after = None
+        Lifetime(broker, log).read()
+        assert set(told(broker)) == {basis, None} and told(broker)[-1] is None
