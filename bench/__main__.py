@@ -19,6 +19,7 @@ BENCHMARKS = (
     "bench.judgement",
     "bench.healthy",
     "bench.bars",
+    "bench.joint",
 )
 
 

@@ -73,6 +73,16 @@ def judgement_table(found: dict[str, Any]) -> str:
     )
 
 
+def joint_table(found: dict[str, Any]) -> str:
+    """False alarms of the joint gate, and canary requests until it finds a difference."""
+    head = f"healthy, {found['releases']:,} releases of {found['blocks'] * found['block']:,} requests"
+    lines = [f"| {head} | 5 % share | 50 % share |", "|---|---|---|"]
+    lines += [f"| {kind} | {row['0.05']:.1%} | {row['0.5']:.1%} |" for kind, row in found["healthy"].items()]
+    lines += ["", "| different: median canary requests since the start | 5 % share | 50 % share |", "|---|---|---|"]
+    lines += [f"| {name} | {row['0.05']:,.0f} | {row['0.5']:,.0f} |" for name, row in found["different"].items()]
+    return "\n".join(lines)
+
+
 TABLES = {
     "ingest": ingest_table,
     "latency": latency_table,
@@ -81,6 +91,7 @@ TABLES = {
     "bars": bars_table,
     "nab": nab_table,
     "judgement": judgement_table,
+    "joint": joint_table,
 }
 
 

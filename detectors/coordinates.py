@@ -20,7 +20,8 @@ SKEWNESS_MAX: Final = 0.5
 """Values that are no more skewed than this stay on their own scale."""
 
 _SMALLEST: Final = 1e-300
-_SCALES: Final[tuple[Literal["raw", "log1p", "log"], ...]] = ("raw", "log1p", "log")
+SCALES: Final[tuple[Literal["raw", "log1p", "log"], ...]] = ("raw", "log1p", "log")
+"""Where metrics may be even: as they are, by the logarithm of one more, by their logarithm."""
 
 
 def pairs_of(metrics: int) -> list[tuple[int, int]]:
@@ -59,10 +60,25 @@ def vectors_of(values: Floats, coordinates: Sequence[Coordinate]) -> Floats:
     """
     mean = np.array([one.mean for one in coordinates])
     sd = np.array([one.sd for one in coordinates])
-    scaled = np.stack([_scaled(values[:, at], one.scale) for at, one in enumerate(coordinates)], axis=1)
-    single = np.clip((scaled - mean) / sd, -CLIP, CLIP)
+    on_scale = np.stack([scaled(values[:, at], one.scale) for at, one in enumerate(coordinates)], axis=1)
+    single = np.clip((on_scale - mean) / sd, -CLIP, CLIP)
     left, right = np.array(pairs_of(len(coordinates))).T
     return np.concatenate([single, single[:, left] * single[:, right]], axis=1)
+
+
+def scaled(values: Floats, scale: Literal["raw", "log1p", "log"]) -> Floats:
+    """Values on a scale; what a logarithm has no value for counts as the smallest that it has one for.
+
+    >>> scaled(np.array([0.0, 1.0]), "log1p").round(3).tolist()
+    [0.0, 0.693]
+    """
+    match scale:
+        case "raw":
+            return values
+        case "log1p":
+            return np.log1p(np.maximum(values, -1.0 + 1e-12))
+        case "log":
+            return np.log(np.maximum(values, _SMALLEST))
 
 
 def value_at(coordinate: Coordinate, u: float) -> float:
@@ -106,8 +122,8 @@ def _coordinate(metric: str, histogram: LogHistogram) -> Coordinate:
     values = np.array([middle(index) for index in histogram.bins.tolist()])
     counts = histogram.counts.astype(np.float64)
     lowest = values[0]
-    allowed = [scale for scale in _SCALES if scale == "raw" or lowest > 0 or (scale == "log1p" and lowest >= 0)]
-    found = {scale: _shape(_scaled(values, scale), counts) for scale in allowed}
+    allowed = [scale for scale in SCALES if scale == "raw" or lowest > 0 or (scale == "log1p" and lowest >= 0)]
+    found = {scale: _shape(scaled(values, scale), counts) for scale in allowed}
     raw_will_do = abs(found["raw"][2]) <= SKEWNESS_MAX
     scale = "raw" if raw_will_do else min(found, key=lambda one: abs(found[one][2]))
     mean, sd, _ = found[scale]
@@ -122,13 +138,3 @@ def _shape(values: Floats, counts: Floats) -> tuple[float, float, float]:
     centred = values - mean
     sd = sqrt(float((counts * centred**2).sum()) / n)
     return mean, sd, 0.0 if sd == 0.0 else float((counts * (centred / sd) ** 3).sum()) / n
-
-
-def _scaled(values: Floats, scale: Literal["raw", "log1p", "log"]) -> Floats:
-    match scale:
-        case "raw":
-            return values
-        case "log1p":
-            return np.log1p(np.maximum(values, -1.0 + 1e-12))
-        case "log":
-            return np.log(np.maximum(values, _SMALLEST))
