@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 KAFKA_PORT ?= 9092
 BROKERS ?= 1
 
-.PHONY: install demo test check unit kafka kafka-stop bench clean
+.PHONY: install demo test check unit kafka kafka-stop bench simulate-faults clean
 
 install: $(STAMP)
 
@@ -40,6 +40,12 @@ kafka-stop:
 
 bench: install
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+# Ten thousand schedules of faults; after a break, `FIRST=4000` goes on with that seed.
+FIRST ?= 0
+SEEDS ?= 10000
+simulate-faults: install
+	$(BIN)/python -m tests.simulator --first $(FIRST) --seeds $(SEEDS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

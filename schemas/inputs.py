@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.command import Command
-from schemas.report import Report
+from schemas.report import REPORT_VERSION, Report
 from schemas.units import decode_hook, encode_hook
 
 
@@ -42,3 +42,24 @@ def encode_input(record: Input) -> bytes:
 def decode_input(raw: bytes) -> Input:
     """Decode a record of ``canary.inputs``; raises :class:`msgspec.ValidationError` or ``DecodeError``."""
     return _decoder.decode(raw)
+
+
+class _ReportHead(msgspec.Struct):
+    type: str = ""
+    format: int = REPORT_VERSION
+
+
+_head_decoder = msgspec.msgpack.Decoder(_ReportHead)
+
+
+def report_format(raw: bytes) -> int | None:
+    """The format of a report, also of one whose shape nobody here knows; None when the record is no report.
+
+    >>> report_format(msgspec.msgpack.encode({"type": "report", "format": 7, "cells": "packed"}))
+    7
+    """
+    try:
+        head = _head_decoder.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    return head.format if head.type == "report" else None

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+import numpy as np
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.ingest.bases import BasesReader
 from streams.ingest.engine import Engine
 from streams.ingest.http import Liveness, serve
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.outbox import DeliveryError, KafkaOutbox
+from streams.ingest.records import Records
 from streams.ingest.settings import IngestSettings
 from streams.ingest.source import CreateTimeError, consumer_properties, records_of, split_errors
-from streams.ingest.topic_identity import topic_identity
+from streams.ingest.topic_identity import TopicIds, TopicReplacedError, TopicWatch, topic_identity
 
 EXIT_OK: Final = 0
 EXIT_WRONG_INPUT: Final = 2
@@ -27,6 +31,7 @@ _WAITING_SENDS_MAX: Final = 50_000
 _POLL_S: Final = 0.05
 _COMMIT_EVERY_S: Final = 1.0
 _ASK_AGAIN_S: Final = 2.0
+_ASK_S: Final = 5.0
 _FLUSH_AT_STOP_S: Final = 3.0
 _COMPLAIN_EVERY_S: Final = 10.0
 
@@ -54,7 +59,7 @@ def run_ingest(settings: IngestSettings, stop: threading.Event) -> int:
     topic_id = _wait_for_topic(settings, stop, liveness)
     if topic_id is None:
         return EXIT_OK
-    loop = _Loop(settings, topic_id, metrics, liveness)
+    loop = IngestLoop(settings, topic_id, metrics, liveness)
     try:
         loop.run(stop)
     except CreateTimeError as error:
@@ -64,7 +69,7 @@ def run_ingest(settings: IngestSettings, stop: threading.Event) -> int:
         metrics.delivery_failed()
         _log.error("ingest ends without a commit: a record was not delivered", problem=str(error))
         return EXIT_DEPENDENCY
-    except (KafkaException, ValueError) as error:
+    except (KafkaException, TopicReplacedError, ValueError) as error:
         _log.error("ingest ends without a commit", problem=str(error))
         return EXIT_DEPENDENCY
     finally:
@@ -88,74 +93,99 @@ def _wait_for_topic(settings: IngestSettings, stop: threading.Event, liveness: L
     return None
 
 
-class _Loop:
+class IngestLoop:
+    """One ingest process: a consumer, an engine, a producer. :meth:`turn` is what happens again and again."""
+
     def __init__(self, settings: IngestSettings, topic_id: str, metrics: IngestMetrics, liveness: Liveness) -> None:
         self._settings = settings
         self._metrics = metrics
         self._liveness = liveness
         self._outbox = KafkaOutbox(settings, self._acknowledged)
         self._engine = Engine(settings, topic_id, self._outbox, metrics)
+        self._topic_id = topic_id
+        ids = None if settings.embedded else TopicIds(settings)
+        self._watch = TopicWatch(topic_id, ids, now_s=time.monotonic())
         self._consumer: Any = Consumer(consumer_properties(settings))
         self._consumer.subscribe(
             [settings.events_topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
         self._bases = BasesReader(settings)
-        self._committed: dict[int, int] = {}
+        self._next: dict[int, int] = {}
         self._paused = False
         self._broken = False
         self._complained_s: dict[str, float] = {}
+        self._next_flush_s = time.monotonic() + settings.flush_ms / 1000
+        self._next_commit_s = time.monotonic() + _COMMIT_EVERY_S
 
     def run(self, stop: threading.Event) -> None:
-        try:
-            self._consume(stop)
+        """Take turns until ``stop`` is set, then send and commit what is left."""
+        while not stop.is_set():
+            self.turn()
+        self.finish()
+
+    def turn(self) -> None:
+        """Read a batch, send what it closed, and report and commit when it is time."""
+        with self._broken_by_errors():
+            self._turn()
+
+    def finish(self) -> None:
+        """The last reports, and a commit if they are acknowledged in time."""
+        with self._broken_by_errors():
             self._engine.flush(now_s=time.monotonic(), now_ms=_unix_ms(), final=True)
             if self._outbox.flush(_FLUSH_AT_STOP_S):
                 self._commit(wait=True)
             else:
                 _log.warning("stopped before all reports were acknowledged; a restart sends them again")
+
+    @contextmanager
+    def _broken_by_errors(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException:
             self._broken = True
             raise
 
     def close(self) -> None:
+        """Leave the group; after an error without a commit."""
         # From here on the revocation callback must not commit behind an error.
         if self._broken:
             self._outbox.abandon()
         self._consumer.close()
         self._bases.close()
 
-    def _consume(self, stop: threading.Event) -> None:
+    def _turn(self) -> None:
         settings = self._settings
-        flush_s = settings.flush_ms / 1000
-        next_flush_s = time.monotonic() + flush_s
-        next_commit_s = time.monotonic() + _COMMIT_EVERY_S
-        while not stop.is_set():
-            self._liveness.moved()
-            self._hold_back()
-            wait_s = min(_POLL_S, max(0.0, next_flush_s - time.monotonic()))
+        self._liveness.moved()
+        self._hold_back()
+        wait_s = min(_POLL_S, max(0.0, self._next_flush_s - time.monotonic()))
+        # Asked before reading: what is read then was written to the topic that was asked about.
+        if self._watch.confirmed(time.monotonic()):
             messages = self._consumer.consume(settings.batch_size, wait_s)
+        else:
+            self._warn("topic id", "nothing is read: the broker does not say which topic it has", settings.events_topic)
+            messages = []
+            self._outbox.poll(_POLL_S)
+        if messages:
+            messages, errors = split_errors(messages)
+            for error in errors:
+                self._complain(error)
             if messages:
-                messages, errors = split_errors(messages)
-                for error in errors:
-                    self._complain(error)
-                if messages:
-                    self._take(messages)
-            self._outbox.poll(0)
-            now_s = time.monotonic()
-            if now_s >= next_flush_s and not self._paused:
-                self._engine.count_in(self._bases.follow())
-                self._engine.flush(now_s=now_s, now_ms=_unix_ms())
-                next_flush_s = now_s + flush_s
-            if now_s >= next_commit_s:
-                self._commit(wait=False)
-                self._measure_lag()
-                next_commit_s = now_s + _COMMIT_EVERY_S
+                self._take(messages)
+        self._outbox.poll(0)
+        now_s = time.monotonic()
+        if now_s >= self._next_flush_s and not self._paused:
+            self._engine.count_in(self._bases.follow())
+            self._engine.flush(now_s=now_s, now_ms=_unix_ms())
+            self._next_flush_s = now_s + settings.flush_ms / 1000
+        if now_s >= self._next_commit_s:
+            self._commit(wait=False)
+            self._measure_lag()
+            self._next_commit_s = now_s + _COMMIT_EVERY_S
 
     def _take(self, messages: list[Any]) -> None:
         settings = self._settings
         records = records_of(messages, topic=settings.events_topic, embedded=settings.embedded)
-        if self._committed:
-            self._look_for_gaps(messages)
+        self._look_for_gaps(records)
         self._engine.take(records)
 
     def _hold_back(self) -> None:
@@ -172,31 +202,47 @@ class _Loop:
                 _log.info("reading goes on")
             self._paused = waiting
 
-    def _look_for_gaps(self, messages: list[Any]) -> None:
-        """The first record of a partition lies at the committed offset, unless retention was faster."""
-        for message in messages:
-            source = message.partition()
-            committed = self._committed.pop(source, None)
-            if committed is not None and message.offset() > committed:
-                lost = message.offset() - committed
-                self._metrics.gap(lost)
-                _log.error(
-                    "events are lost: retention deleted them before they were read",
-                    topic=self._settings.events_topic,
-                    partition=source,
-                    committed=committed,
-                    first_offset=message.offset(),
-                    records_at_most=lost,
-                )
-            if not self._committed:
-                return
+    def _look_for_gaps(self, records: Records) -> None:
+        """The next record of a partition lies where the last one ended, unless retention was faster than we were.
+
+        A consumer that was overtaken goes on at the first record there is and tells nobody.
+        """
+        for source in np.unique(records.source).tolist():
+            offsets = records.offset[records.source == source]
+            expected = np.append(self._next.get(source, offsets[0]), offsets[:-1] + 1)
+            holes = np.flatnonzero(offsets > expected)
+            if holes.size:
+                self._tell_lost(source, list(zip(expected[holes].tolist(), offsets[holes].tolist(), strict=True)))
+            self._next[source] = int(offsets[-1]) + 1
+
+    def _tell_lost(self, source: int, holes: list[tuple[int, int]]) -> None:
+        """Only what lies before the log's first offset was deleted: transactions leave holes too."""
+        place = TopicPartition(self._settings.events_topic, source)
+        try:
+            first, _ = self._consumer.get_watermark_offsets(place, timeout=_ASK_S)
+        except KafkaException as error:
+            self._complain(error.args[0])
+            first = holes[-1][1]
+        for expected, found in holes:
+            lost = min(first, found) - expected
+            if lost <= 0:
+                continue
+            self._metrics.gap(lost)
+            _log.error(
+                "events are lost: retention deleted them before they were read",
+                topic=place.topic,
+                partition=source,
+                expected=expected,
+                first_offset=expected + lost,
+                records_at_most=lost,
+            )
 
     def _commit(self, *, wait: bool) -> None:
         allowed = self._engine.commits.allowed()
         if not allowed:
             return
         topic = self._settings.events_topic
-        offsets = [TopicPartition(topic, source, offset) for source, offset in allowed.items()]
+        offsets = [TopicPartition(topic, source, offset, self._topic_id) for source, offset in allowed.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=not wait)
         except KafkaException as error:
@@ -219,13 +265,21 @@ class _Loop:
     def _assigned(self, consumer: Any, places: list[Any]) -> None:
         self._paused = False
         try:
-            committed = consumer.committed(places, timeout=10)
+            known = consumer.committed(places, timeout=10)
         except KafkaException as error:
             self._complain(error.args[0])
-            committed = []
-        self._committed.update({one.partition: one.offset for one in committed if one.offset >= 0})
+            known = []
+        committed = {one.partition: one for one in known if one.offset >= 0}
         for place in places:
             self._engine.drop(place.partition)
+            self._next.pop(place.partition, None)
+            one = committed.get(place.partition)
+            if one is not None and one.metadata and one.metadata != self._topic_id:
+                _log.warning("a commit of another topic of this name is passed over", partition=place.partition)
+                place.offset = OFFSET_BEGINNING
+            elif one is not None:
+                self._next[place.partition] = one.offset
+        consumer.incremental_assign(places)
         _log.info("source partitions assigned", partitions=sorted(one.partition for one in places))
 
     def _revoked(self, _consumer: Any, places: list[Any]) -> None:
@@ -236,16 +290,19 @@ class _Loop:
     def _lost(self, _consumer: Any, places: list[Any]) -> None:
         for place in places:
             self._engine.drop(place.partition)
-            self._committed.pop(place.partition, None)
+            self._next.pop(place.partition, None)
         _log.info("source partitions given up", partitions=sorted(one.partition for one in places))
 
     def _complain(self, error: Any) -> None:
         if error.fatal():
             raise KafkaException(error)
+        self._warn(error.name(), "Kafka reports trouble", error.str())
+
+    def _warn(self, about: str, what: str, problem: str) -> None:
         now_s = time.monotonic()
-        if now_s - self._complained_s.get(error.name(), float("-inf")) >= _COMPLAIN_EVERY_S:
-            self._complained_s[error.name()] = now_s
-            _log.warning("Kafka reports trouble", problem=error.str(), code=error.name())
+        if now_s - self._complained_s.get(about, float("-inf")) >= _COMPLAIN_EVERY_S:
+            self._complained_s[about] = now_s
+            _log.warning(what, problem=problem, code=about)
 
 
 def _unix_ms() -> int:

@@ -14,9 +14,13 @@ from streams.worker.state import OpenSlice, Service, Source, Stored
 GRACE_MS = 5_000
 """Inputs' log time that a beat waits for a source partition that does not move."""
 
+REPLACED_MS = 60_000
+"""A topic that was created anew has another id, and nothing ever follows the last slices of its predecessor. When they
+have stood still for this long, reports of the new topic count as what follows."""
+
 
 def see(service: Service, source: str, slice_no: int, open_slice: OpenSlice) -> Service:
-    """Take a report: the longest prefix wins, an equal one only says that it was said again.
+    """Take a report: the longest prefix wins, and of equal ones the last.
 
     Parameters
     ----------
@@ -25,6 +29,7 @@ def see(service: Service, source: str, slice_no: int, open_slice: OpenSlice) -> 
     slice_no : the slice's number in that source partition.
     open_slice : the prefix; its cells may be empty, which never replaces content.
     """
+    service = _succeed(service, source)
     known = service.stored.sources.get(source)
     if known is None and not open_slice.cells:
         return service  # a source partition in which this service never occurred does not hold it up
@@ -39,17 +44,30 @@ def see(service: Service, source: str, slice_no: int, open_slice: OpenSlice) -> 
     return Service(stored=stored, open=_longest(service.open, (source, slice_no), open_slice))
 
 
+def _succeed(service: Service, source: str) -> Service:
+    """Let a report of a new topic end the last slice of the same partition of the topic before it."""
+    stored = service.stored
+    topic, _, partition = source.rpartition("/")
+    for name, slice_no in service.open:
+        known = stored.sources[name]
+        if slice_no < known.newest_slice or stored.now_ms - known.moved_ms < REPLACED_MS:
+            continue
+        other, _, number = name.rpartition("/")
+        if number == partition and other != topic:
+            ended = msgspec.structs.replace(known, newest_slice=slice_no + 1, moved_ms=stored.now_ms)
+            stored = msgspec.structs.replace(stored, sources=stored.sources | {name: ended})
+    return service if stored is service.stored else msgspec.structs.replace(service, stored=stored)
+
+
 def _longest(
     held: dict[tuple[str, int], OpenSlice], key: tuple[str, int], offered: OpenSlice
 ) -> dict[tuple[str, int], OpenSlice]:
     present = held.get(key)
-    if present is None:
-        return held | {key: offered} if offered.cells else held
-    if offered.through_offset > present.through_offset and offered.cells:
-        return held | {key: offered}
-    if offered.through_offset == present.through_offset:
-        return held | {key: msgspec.structs.replace(present, last_input=offered.last_input)}
-    return held
+    if not offered.cells:
+        return held  # not even where recovery begins: what it read there would be empty
+    # An equal prefix replaces too: ingests sum in different batches, so the last bits may differ, and the last report
+    # of the longest prefix is the one that a recovery reads.
+    return held | {key: offered} if present is None or offered.through_offset >= present.through_offset else held
 
 
 def show(service: Service) -> Service:
@@ -93,9 +111,11 @@ def close(service: Service, beat: int) -> tuple[Service, tuple[Cell, ...]]:
     stored = service.stored
     cells: list[Cell] = []
     sources, unfolded = dict(stored.sources), dict(stored.unfolded)
-    for (name, slice_no), held in service.open.items():
+    # Sorted: after a recovery the slices are held in another order, and sums depend on it in their last bits.
+    for name, slice_no in sorted(service.open):
         if slice_no != beat:
             continue
+        held = service.open[name, slice_no]
         cells.extend(held.cells)
         source = sources[name]
         sources[name] = msgspec.structs.replace(source, through=max(source.through, held.through_offset))

@@ -10,8 +10,8 @@ import structlog
 
 from releases.machine_io import Decide
 from schemas.inputs import Input as Record
-from schemas.inputs import decode_input
-from schemas.report import Report
+from schemas.inputs import decode_input, report_format
+from schemas.report import REPORT_VERSION, Report
 from streams.settings import Settings
 from streams.topics import INPUTS
 from streams.worker.broker_port import BrokerPort, SendFailedError
@@ -19,6 +19,7 @@ from streams.worker.dead_letters import DeadLetters
 from streams.worker.ending import Ending
 from streams.worker.faust_app import Arrived
 from streams.worker.live_windows import tell_windows
+from streams.worker.partition import Partition, unknown_report
 from streams.worker.positions import Arrival
 from streams.worker.publishing import Publisher
 from streams.worker.recorder import Recorder
@@ -100,7 +101,9 @@ class InputsAgent:
     async def _process(self, owned: Owned, arrived: Arrived) -> None:
         partition = owned.partition
         record = await self._decoded(arrived)
-        if record is not None:
+        if record is None:
+            self._stop_if_newer(partition, arrived)
+        else:
             effects = partition.apply(record, offset=arrived.offset, log_ms=arrived.log_ms)
             await self._publisher.publish(partition, effects)
             if any(isinstance(effect, Decide) for _, effect in effects):
@@ -124,6 +127,12 @@ class InputsAgent:
             return None
         self._recorder.inputs.labels(type(record).__name__.lower()).inc()
         return record
+
+    def _stop_if_newer(self, partition: Partition, arrived: Arrived) -> None:
+        """A report that cannot even be decoded may concern any service of the partition."""
+        found = report_format(arrived.value or b"")
+        if found is not None and found != REPORT_VERSION:
+            partition.stop(partition.services, unknown_report(found, arrived.offset))
 
     async def checkpoint(self, owned: Owned, *, everything: bool = False) -> None:
         """Store what changed; to be called when all effects are acknowledged."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import structlog
 
 from detectors.panes import pane_of
 from schemas.inputs import Input as Record
+from schemas.report import REPORT_VERSION, Report
 from schemas.route import Route
 from streams.service_partition import partition_of
 from streams.worker.fold import Effect, fenced, fold, input_of, rebuild, services_in, start_service
@@ -24,6 +25,11 @@ WINDOWS_KEPT_MS = 2 * 3600 * 1000
 """How long a window can be queried, by the inputs' log time."""
 
 _log = structlog.stdlib.get_logger("serinus.worker")
+
+
+def unknown_report(found: int, offset: int) -> str:
+    """Why a service is stopped by a report of another version."""
+    return f"input {offset} is a report of format {found}; this version of Serinus reads format {REPORT_VERSION}"
 
 
 class Pending(msgspec.Struct):
@@ -89,10 +95,23 @@ class Partition:
         What has to be published, with the service it is for. Windows are already merged here: in memory they are
         ahead of what is published, but a checkpoint is written only afterwards.
         """
+        if isinstance(record, Report) and record.format != REPORT_VERSION:
+            source = f"{record.topic_id}/{record.source}"
+            known = {name for name, service in self.services.items() if source in service.stored.sources}
+            self.stop(services_in(record) | known, unknown_report(record.format, offset))
+            return []
         effects: list[tuple[str, Effect]] = []
         for name in self._concerned(record, offset, log_ms):
             effects.extend((name, effect) for effect in self._fold(name, record, offset, log_ms))
         return effects
+
+    def stop(self, names: Iterable[str], why: str) -> None:
+        """Judge these services no more: what comes next of them would be guessed. Their leases run out."""
+        for name in sorted(set(names) - self.stuck.keys()):
+            mine = name in self.services or partition_of(name, self.partitions) == self.number
+            if mine and len(self.stuck) < SERVICES_MAX:
+                self.stuck[name] = why
+                _log.critical("a service is no longer judged", service=name, reason=why)
 
     def fence(self) -> list[tuple[str, Effect]]:
         """Once, after catching up: no route below those that were already published (exactness rule 16).

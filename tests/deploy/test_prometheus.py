@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
 RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
 METRICS = {
+    "serinus_worker_services_stuck",
+    "serinus_retention_gap_records_total",
     "serinus_events_total",
     "serinus_dead_letters_total",
     "serinus_ingest_lag_records",

@@ -121,6 +121,8 @@ def test_events_become_reports_and_restarts_count_nothing_twice(brokers: str) ->
 def test_a_create_time_topic_is_refused(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Producers' timestamps are refused with exit code 2 before anything is counted."""
     monkeypatch.setattr("streams.ingest.loop.topic_identity", lambda _: "some-id")
+    # The mock cluster knows no ids.
+    monkeypatch.setattr("streams.ingest.loop.TopicIds", lambda _: None)
     produce(brokers, [encode_event(event())], log_ms=1_763_632_800_000)
     thread, codes = run(brokers, threading.Event(), embedded=False)
     thread.join(20)

@@ -13,7 +13,7 @@ from schemas.plan import EXAMPLE, parse_plan
 from schemas.report import Report
 from streams.worker import beats
 from streams.worker.fold import fold, input_of, rebuild, services_in, start_service
-from streams.worker.state import Asked, Input, Service, SliceSeen, TimePassed
+from streams.worker.state import Asked, Input, Service, SliceSeen, TimePassed, WindowAdded
 from tests.streams.worker.log_model import SERVICE, Event, Worker, cells_of, counted, expected, logs
 
 LOGS = settings(max_examples=150, deadline=None)
@@ -107,6 +107,28 @@ def test_an_equal_prefix_moves_only_where_recovery_begins() -> None:
     """Rules 6 and 14: the last report that carried the longest prefix is where a recovery starts."""
     service = folded(Input(0, 0, slice_seen(5, 9, 4)), Input(1, 0, slice_seen(5, 9, 4)))
     assert service.replay_from == 1
+
+
+def test_of_equal_prefixes_the_last_one_counts() -> None:
+    """It is the one that a recovery reads, and another ingest's sums may differ in the last bits."""
+    first = SliceSeen("topic/0", 5, 9, cells_of([Event(5, 0, "v1", error=False, latency_ms=0.1)]))
+    again = SliceSeen("topic/0", 5, 9, cells_of([Event(5, 0, "v1", error=False, latency_ms=0.1 + 1e-16)]))
+    service = folded(Input(0, 0, first), Input(1, 0, again), Input(2, 0, SliceSeen("topic/0", 5, 9, ())))
+    assert service.open["topic/0", 5].cells == again.cells
+    assert service.replay_from == 1
+
+
+def test_the_last_slices_of_a_deleted_topic_are_folded() -> None:
+    """Nothing follows them but another topic of the same name; until it does they stay open."""
+    old = SliceSeen("old/0", 5, 9, cells_of([Event(5, 0, "v1", error=False, latency_ms=1.0)] * 3))
+    new = SliceSeen("new/0", 6, 0, ())
+    service = folded(Input(0, 0, old), Input(1, 10_000, TimePassed()), Input(2, beats.REPLACED_MS - 1, new))
+    assert ("old/0", 5) in service.open
+    service, _ = fold(service, Input(3, beats.REPLACED_MS, msgspec.structs.replace(new, source="new/1")))
+    assert ("old/0", 5) in service.open, "another partition says nothing of this one"
+    service, effects = fold(service, Input(4, beats.REPLACED_MS, new))
+    assert not service.open
+    assert [effect.cells for effect in effects if isinstance(effect, WindowAdded)] == [old.cells]
 
 
 def test_a_stuck_partition_delays_judgement_by_the_grace_and_no_more() -> None:
