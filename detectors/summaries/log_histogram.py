@@ -60,6 +60,10 @@ def bin_of(values: Floats) -> Bins:
     magnitudes = np.clip(np.abs(values), _MAGNITUDE_MIN, _MAGNITUDE_MAX)
     exponents = np.log(magnitudes) / _LOG_GAMMA
     positive = values > 0
+    if positive.all():
+        # The same for what most metrics are, at half the cost.
+        above: Bins = np.clip(np.ceil(exponents - _EDGE_SLACK) - _OFFSET, 0, BIN_MAX).astype(np.int32)
+        return above
     indexes = np.where(positive, np.ceil(exponents - _EDGE_SLACK), np.floor(exponents + _EDGE_SLACK) + 1)
     indexes = np.clip(indexes - _OFFSET, 0, BIN_MAX)
     bins: Bins = np.where(positive, indexes, -indexes).astype(np.int32)

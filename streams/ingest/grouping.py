@@ -47,6 +47,16 @@ def distinct(key: Ints, size: int) -> Distinct:
     return Distinct(keys, first, table[key])
 
 
+def counted(key: Ints, size: int) -> tuple[Ints, Ints]:
+    """The distinct keys of a column within 0..size-1, ascending, and how often each occurs."""
+    if size > max(_DENSE_MIN, DENSE_PER_ENTRY * key.size):
+        keys, counts = np.unique(key, return_counts=True)
+        return keys, counts
+    table = np.bincount(key, minlength=1)
+    keys = np.flatnonzero(table)
+    return keys, table[keys]
+
+
 def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) -> None:
     """Add a batch of events to the slices that they belong to.
 
@@ -63,8 +73,8 @@ def fold(columns: Columns, stretch_of_row: Ints, slices: Sequence[SliceSums]) ->
     panes = int(pane.max()) + 1
     series = len(columns.series_names)
     groups = distinct((stretch * series + columns.series) * panes + pane, len(slices) * series * panes)
-    n = np.bincount(groups.inverse, weights=columns.request).astype(np.int64).tolist()
-    errors = np.bincount(groups.inverse, weights=columns.error).astype(np.int64).tolist()
+    n = np.bincount(groups.inverse[columns.request], minlength=len(groups)).tolist()
+    errors = np.bincount(groups.inverse[columns.error], minlength=len(groups)).tolist()
     events = np.bincount(groups.inverse).tolist()
     owners: dict[int, tuple[SliceSums, CellSums]] = {}
     for at in np.argsort(groups.first).tolist():  # names are admitted in log order
@@ -149,15 +159,24 @@ def _fold_bins(group: Ints, value: Floats, first: _First, targets: list[tuple[Sl
     index = bin_of(value).astype(np.int64)
     lowest = int(index.min())
     span = int(index.max()) - lowest + 1
-    found = distinct(group * span + (index - lowest), len(targets) * span)
-    target_of, bin_above = np.divmod(found.keys, span)
-    bins = (bin_above + lowest).tolist()
-    counts = np.bincount(found.inverse).tolist()
-    if all(len(found) <= sums.bins_left for sums, _, _ in targets):
-        edges = np.searchsorted(target_of, np.arange(len(targets) + 1)).tolist()
+    key = group * span + (index - lowest)
+    keys, times = counted(key, len(targets) * span)
+    if all(keys.size <= sums.bins_left for sums, _, _ in targets):
+        edges = np.searchsorted(keys, np.arange(len(targets) + 1) * span).tolist()
+        bins, counts = (keys % span + lowest).tolist(), times.tolist()
         for (sums, service, target), start, end in zip(targets, edges, edges[1:], strict=False):
             sums.add_bins(service, target, zip(bins[start:end], counts[start:end], strict=True))
         return index
+    return _fold_scarce_bins(distinct(key, len(targets) * span), span, lowest, first, targets)
+
+
+def _fold_scarce_bins(
+    found: Distinct, span: int, lowest: int, first: _First, targets: list[tuple[SliceSums, str, MetricSums]]
+) -> Ints:
+    """The same in the order of the log, since a slice runs out of bins."""
+    target_of, bin_above = np.divmod(found.keys, span)
+    bins = (bin_above + lowest).tolist()
+    counts = np.bincount(found.inverse).tolist()
     for at in np.lexsort((first.rank[target_of], first.event[found.first])).tolist():
         sums, service, target = targets[target_of[at]]
         sums.add_bins(service, target, ((bins[at], counts[at]),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.arrays import Flags, Floats, Ints
-from schemas.packed import PACK_EVENTS_MAX, Pack
+from schemas.packed import PACK_EVENTS_MAX
 from streams.ingest.pack_shape import ALL_EVENTS
 
 _INTEGERS: Final[dict[int, np.dtype[Any]]] = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
@@ -24,40 +24,46 @@ Integers = npt.NDArray[Any]
 """Unsigned, as narrow as the packs have them."""
 
 
-@dataclass(slots=True)
+Column = tuple[int, int, bytes, bytes, int]
+"""One column of a pack: the pack's index, its number of events, the data, the indexes of the events, and a code."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entries:
     """Columns of one kind.
 
     Parameters
     ----------
-    data, at : the bytes of each column, and of the indexes of its events.
-    count : entries of each column, >= 1.
     pack : index of the pack of each column, ascending.
+    data, at : the bytes of each column, and of the indexes of its events; none for all of them.
+    count : entries of each column, >= 1.
     code : of the metric of each column.
     sparse : whether a column has less than all events of its pack.
     """
 
-    data: list[bytes] = field(default_factory=list)
-    at: list[bytes] = field(default_factory=list)
-    count: list[int] = field(default_factory=list)
-    pack: list[int] = field(default_factory=list)
-    code: list[int] = field(default_factory=list)
-    sparse: bool = False
+    pack: Sequence[int]
+    data: Sequence[bytes]
+    at: Sequence[bytes]
+    count: Ints
+    code: Sequence[int]
+    sparse: bool
 
-    def add(self, index: int, pack: Pack, data: bytes, at: bytes, *, code: int = 0) -> None:
-        """Add a column of the pack with this index."""
-        self.data.append(data)
-        self.at.append(at or ALL_EVENTS[: 2 * pack.n])
-        self.count.append(len(at) // 2 or pack.n)
-        self.pack.append(index)
-        self.code.append(code)
-        self.sparse |= bool(at)
+    @classmethod
+    def of(cls, columns: Sequence[Column]) -> Entries:
+        if not columns:
+            return cls((), (), (), np.zeros(0, dtype=np.int64), (), sparse=False)
+        pack, n, data, at, code = zip(*columns, strict=True)
+        if not any(at):
+            return cls(pack, data, at, np.array(n, dtype=np.int64), code, sparse=False)
+        count = [len(bytes_at) // 2 or events for bytes_at, events in zip(at, n, strict=True)]
+        at = tuple(bytes_at or ALL_EVENTS[: 2 * events] for bytes_at, events in zip(at, n, strict=True))
+        return cls(pack, data, at, np.array(count, dtype=np.int64), code, sparse=True)
 
     def integers(self) -> Integers:
-        return integers(self.data, np.array(self.count, dtype=np.int64))
+        return integers(self.data, self.count)
 
     def floats(self) -> Floats:
-        return _gathered(self.data, np.array(self.count, dtype=np.int64), _FLOATS).astype(np.float64, copy=False)
+        return _gathered(self.data, self.count, _FLOATS).astype(np.float64, copy=False)
 
     def spread(self, of_column: Sequence[int]) -> Ints:
         """A number of each column, for each entry."""
@@ -74,14 +80,20 @@ class Entries:
         at, starts = self._at(), starts_of(self.count)
         falls = np.diff(at.astype(np.int64), prepend=-1) <= 0
         falls[starts] = False
-        return self.bad(falls) | (highest(at, starts) >= n[self.pack])
+        return self.bad(falls) | (highest(at, starts) >= n[self._packs()])
 
     def events(self, starts: Ints) -> Ints:
         """The event of each entry, among those of all packs, of which each one's begin at ``starts``."""
-        return self._at() + np.repeat(starts[self.pack], self.count)
+        first = starts[self._packs()]
+        if self.sparse:
+            return self._at() + np.repeat(first, self.count)
+        return np.arange(int(self.count.sum())) + np.repeat(first - starts_of(self.count), self.count)
 
     def _at(self) -> Integers:
         return np.frombuffer(b"".join(self.at), dtype="<u2")
+
+    def _packs(self) -> Ints:
+        return np.array(self.pack, dtype=np.int64)
 
 
 def starts_of(count: Ints | Sequence[int]) -> Ints:

@@ -17,7 +17,7 @@ from schemas.report import PANE_MS
 from streams.ingest.columns import Columns, label_names, metric_names
 from streams.ingest.dead_letters import AHEAD, BEHIND, MAGNITUDE_MAX, MALFORMED_PACK, Refused
 from streams.ingest.grouping import distinct
-from streams.ingest.pack_entries import NO_CODES, Entries, coded, highest, integers, lowest, starts_of
+from streams.ingest.pack_entries import NO_CODES, Column, Entries, coded, highest, integers, lowest, starts_of
 from streams.ingest.pack_names import PackNames
 from streams.ingest.pack_shape import Malformed, read_pack
 from streams.ingest.pack_units import pack_units
@@ -130,12 +130,14 @@ class _Batch:
 
     def _numbers(self) -> tuple[Entries, Floats]:
         """Latencies and values, as entries of one kind."""
-        found = Entries()
+        metrics = self._names.metrics
+        columns: list[Column] = []
         for index, pack in enumerate(self._packs):
             if pack.latency_ms is not None:
-                found.add(index, pack, pack.latency_ms.data, pack.latency_ms.at)
+                columns.append((index, pack.n, pack.latency_ms.data, pack.latency_ms.at, 0))
             for name, numbers in pack.values.items():
-                found.add(index, pack, numbers.data, numbers.at, code=1 + self._names.metrics[name])
+                columns.append((index, pack.n, numbers.data, numbers.at, 1 + metrics[name]))
+        found = Entries.of(columns)
         value = found.floats()
         names = ["latency_ms", *(f"values.{name[:64]}" for name in self._names.metrics)]
 
@@ -155,27 +157,31 @@ class _Batch:
 
     def _categories(self) -> tuple[Entries, Ints]:
         """Labels, and the code of each."""
-        found, tables, names = Entries(), list[list[int]](), list[str]()
+        columns, tables, names = list[Column](), list[list[int]](), list[str]()
         for index, pack in enumerate(self._packs):
             for name, label in pack.labels.items():
-                found.add(index, pack, label.codes, label.at)
+                columns.append((index, pack.n, label.codes, label.at, 0))
                 tables.append([self._names.labels[name, value] for value in label.names])
                 names.append(name)
+        found = Entries.of(columns)
 
         def path(column: int) -> str:
             return f"$.labels.{names[column][:64]}"
 
-        category, bad = coded(found.integers(), np.array(found.count, dtype=np.int64), tables)
+        category, bad = coded(found.integers(), found.count, tables)
         self._note_entries(found, bad, path)
         self._note_entries(found, found.disordered(self._n), path)
         return found, category
 
     def _some(self, path: str, columns: Sequence[PackedNumbers | None]) -> Entries:
         """A column that packs may have: one each, or None."""
-        found = Entries()
-        for index, column in enumerate(columns):
-            if column is not None:
-                found.add(index, self._packs[index], column.data, column.at)
+        found = Entries.of(
+            [
+                (index, self._packs[index].n, column.data, column.at, 0)
+                for index, column in enumerate(columns)
+                if column is not None
+            ]
+        )
         self._note_entries(found, found.disordered(self._n), lambda _: path)
         return found
 
