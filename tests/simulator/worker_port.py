@@ -22,6 +22,8 @@ class Write:
     key: bytes | None
     value: bytes | None
     done: asyncio.Future[None]
+    fences: dict[str, int]
+    """What the last take-over before it had found on the control topic."""
 
 
 class WorkerPort:
@@ -39,6 +41,8 @@ class WorkerPort:
         self.believes: set[int] = set()
         self.positions: dict[int, int] = {}
         self.table: dict[bytes, bytes] = {}
+        self.fences: dict[str, int] = {}
+        """Per service, the newest epoch on the control topic at the last take-over."""
 
     # What the scheduler does.
 
@@ -102,7 +106,8 @@ class WorkerPort:
         await self._write(TABLE, partition, key, value)
 
     async def _write(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
-        write = Write(topic, partition, key, value, asyncio.get_running_loop().create_future())
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        write = Write(topic, partition, key, value, done, self.fences)
         self.writes.append(write)
         await write.done
 

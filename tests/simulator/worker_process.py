@@ -33,7 +33,7 @@ class WorkerProcess:
 
     Parameters
     ----------
-    seen : called with this process and each record that it has written.
+    seen : called with each record that it has written.
     """
 
     def __init__(
@@ -41,15 +41,13 @@ class WorkerProcess:
         broker: Broker,
         member: int,
         loop: SettleLoop,
-        seen: Callable[[WorkerProcess, Write, Record], None],
+        seen: Callable[[Write, Record], None],
     ) -> None:
         settings = Settings()
         self.broker, self.member, self._loop = broker, member, loop
         self.ended: str | None = None
-        self.port = WorkerPort(broker, lambda write, record: seen(self, write, record))
+        self.port = WorkerPort(broker, seen)
         self.registry = Registry(INPUT_PARTITIONS)
-        self.fences: dict[str, int] = {}
-        """Per service, the newest epoch on the control topic at the last take-over."""
         self.commands_position: int | None = None
         recorder = Recorder()
         self.inputs = InputsAgent(settings, self.registry, self.port, recorder, _end, lambda: broker.elapsed_s)
@@ -63,7 +61,7 @@ class WorkerProcess:
         self.port.believes = set(partitions)
         self.port.positions.clear()
         self.commands_position = self.broker.commands_commit if 0 in partitions else None
-        self.fences = fences
+        self.port.fences = fences
         self.port.recover()
         self._start("take-over", self.take_over.run())
 

@@ -129,7 +129,7 @@ class World:
         self.written_s[partition, record.offset] = self.broker.elapsed_s
         self.reference.written(partition, record)
 
-    def worker_wrote(self, process: WorkerProcess, write: Write, record: Record) -> None:
+    def worker_wrote(self, write: Write, record: Record) -> None:
         match write.topic:
             case "table":
                 self._stored(write)
@@ -143,8 +143,8 @@ class World:
                 if write.value not in self.reference.routed:
                     raise Broken(f"a route that the inputs do not explain: {write.value!r}")
                 service, epoch = self.reference.routed[write.value]
-                if epoch < process.fences.get(service, 0):
-                    raise Broken(f"{service}: epoch {epoch} after {process.fences[service]} stood published")
+                if epoch < write.fences.get(service, 0):
+                    raise Broken(f"{service}: epoch {epoch} after {write.fences[service]} stood published")
             case _:
                 pass
 
