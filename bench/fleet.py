@@ -17,10 +17,10 @@ from bench.fleet_traffic import FleetTraffic, N
 from detectors.arrays import Flags, Floats, Ints
 from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN
 from releases.budget import fail_threshold, gate_weights
-from releases.judge import PASS_THRESHOLD
 from releases.machine import step
 from releases.machine_io import Commanded, Judged
 from releases.release_state import Release, ReleaseState
+from releases.ruling import PASS_THRESHOLD
 from schemas.command import Command, Verb
 from schemas.decision import State
 from schemas.evidence import Verdict

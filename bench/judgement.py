@@ -18,7 +18,9 @@ from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
-from releases.judge import JudgeState, assess, observe, rule, start_judge
+from releases.assessment import assess
+from releases.judge import JudgeState, observe, start_judge
+from releases.ruling import rule
 from schemas.plan import Plan, parse_plan
 from streams.cli.simulate import read_world
 from streams.offline.simulate import simulate

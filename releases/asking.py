@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from releases.groups import asked_of
 from releases.harm import reckon
-from releases.judge import JudgeState, Ruling, rule
+from releases.judge import JudgeState
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release
+from releases.ruling import Ruling, rule
 from schemas.evidence import Verdict
 from schemas.ramp import Adaptive
 

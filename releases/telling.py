@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from releases.assessment import Judgement, assess
 from releases.groups import asked_of
-from releases.judge import Judgement, JudgeState, assess
+from releases.judge import JudgeState
 from releases.machine_io import Judged
 from releases.release_state import Release
 

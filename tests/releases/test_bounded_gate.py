@@ -18,8 +18,9 @@ from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
+from releases.assessment import assess
 from releases.bounded_gate import RATIOS
-from releases.judge import JudgeState, assess, observe, start_judge
+from releases.judge import JudgeState, observe, start_judge
 from schemas.evidence import Verdict
 from schemas.plan import parse_plan
 

@@ -14,10 +14,12 @@ from detectors.sequential.margin_2x2 import Margin2x2
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
+from releases.assessment import assess
 from releases.gates import GROUP_SHARES_PPM
 from releases.groups import Group, GroupsAsked, allotted_ppm, asked_of
-from releases.judge import PASS_THRESHOLD, JudgeState, assess, observe, rule, start_judge
+from releases.judge import JudgeState, observe, start_judge
 from releases.margins import Margins, margin_at
+from releases.ruling import PASS_THRESHOLD, rule
 from schemas.command import Verb
 from schemas.decision import Action, State
 from schemas.evidence import Verdict

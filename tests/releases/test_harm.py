@@ -11,8 +11,10 @@ from detectors.batches import RateBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
+from releases.assessment import assess
 from releases.harm import BOUND, GRID, HarmState, Reckoning, reckon, smallest_excluded, worse_at_most
-from releases.judge import JudgeState, assess, begin_step, observe, rule, start_judge
+from releases.judge import JudgeState, begin_step, observe, start_judge
+from releases.ruling import rule
 from schemas.decision import State
 from schemas.evidence import Verdict
 from schemas.plan import Plan, parse_plan

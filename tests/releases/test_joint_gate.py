@@ -13,10 +13,11 @@ from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.scatter import Scatter
 from detectors.summaries.summary import Summary
+from releases.assessment import Judgement, assess
 from releases.expected_requests import canary_requests
 from releases.explain import explain
 from releases.joint_gate import ENOUGH, LEARN_VALUES
-from releases.judge import Judgement, JudgeState, assess, basis_of, begin_step, observe, start_judge
+from releases.judge import JudgeState, basis_of, begin_step, observe, start_judge
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan, parse_plan
 from schemas.units import PPM

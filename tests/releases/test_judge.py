@@ -12,9 +12,10 @@ from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
+from releases.assessment import Judgement, assess
 from releases.budget import fail_threshold, gate_weights, release_evidence
 from releases.gates import gate_of
-from releases.judge import Judgement, JudgeState, assess, begin_step, observe, start_judge
+from releases.judge import JudgeState, begin_step, observe, start_judge
 from releases.margins import margin_at
 from schemas.evidence import Verdict
 from schemas.plan import Plan, parse_plan
@@ -135,6 +136,17 @@ def test_one_bad_segment_of_five_is_found_and_named() -> None:
     said = judged(plan, state)
     assert said.verdict is Verdict.FAIL
     assert "in segment d" in said.reason
+
+
+def test_a_plan_that_does_not_judge_by_segment_looks_at_the_total_alone() -> None:
+    """The same regression in one segment goes on for longer; when the total shows it, no segment is named."""
+    named, plan = plan_of(), plan_of(PLAN + "by_segment: false\n")
+    traffic, bad = Traffic(4, tuple("abcdefghij")), {"d": (0.06, 1.0)}
+    state = traffic.feed(plan, start_judge(plan), 200, bad=bad)
+    by_segment, by_total = (judged(one, state) for one in (named, plan))
+    assert by_segment.verdict is Verdict.FAIL and by_total.verdict is not Verdict.FAIL
+    worse = judged(plan, traffic.feed(plan, state, 200, bad=dict.fromkeys("abcdefghij", (0.06, 1.0))))
+    assert worse.verdict is Verdict.FAIL and {row.segment for row in worse.evidence} == {""}
 
 
 def test_a_gate_that_only_holds_has_a_budget_of_its_own() -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from detectors.state_codec import decode_state, encode_state
 from detectors.units_seen import UnitsSeen
 from releases import split_check
-from releases.judge import asked, assess, rule, start_judge
+from releases.assessment import assess
+from releases.judge import asked, start_judge
+from releases.ruling import rule
 from releases.split_check import (
     EPOCHS_KEPT,
     SETTLED_MS,

@@ -9,7 +9,8 @@ import pytest
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
-from releases.judge import Judgement, JudgeState, assess, begin_step, observe, start_judge
+from releases.assessment import Judgement, assess
+from releases.judge import JudgeState, begin_step, observe, start_judge
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan, parse_plan
 from tests.releases.visitors import HEALTHY, Bad, Visitors

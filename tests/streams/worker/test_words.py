@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from releases.judge import assess, rule
+from releases.assessment import assess
 from releases.machine_io import Decide
 from releases.release_state import Release
+from releases.ruling import rule
 from releases.telling import told
 from schemas.command import Command, Verb
 from schemas.decision import Action, Decision

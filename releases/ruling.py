@@ -1,0 +1,125 @@
+"""From evidence to a verdict, without words: most evaluations decide nothing, and nobody reads them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from releases import harm as harm_budget
+from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
+from releases.counting import answered, uncounted
+from releases.gates import Gate, Known
+from releases.groups import GroupsAsked, allotted_ppm
+from releases.judge import JudgeState, gate_in
+from releases.split_check import split_evidence
+from releases.verdict import combine
+from schemas.evidence import Evidence, Verdict
+from schemas.plan import JOINT, Metric, Plan
+from schemas.units import PPM
+
+PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What a release may do now: the verdict, and what a FAIL asks for."""
+
+    verdict: Verdict
+    fail_action: Literal["rollback", "hold"]
+
+
+class Found(NamedTuple):
+    """What one gate says of one canary; of a gate that fails, ``log_evidence`` is that of all gates together."""
+
+    canary: str
+    gate: Metric
+    verdict: Verdict
+    log_evidence: float
+
+
+def rule(
+    plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int, groups: GroupsAsked | None = None
+) -> Ruling:
+    """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
+    found = found_of(plan, state, running, for_share_ppm, groups)
+    failed = {one.gate.on_fail for one in found if one.verdict is Verdict.FAIL}
+    verdict = with_split([one.verdict for one in found], split_evidence(plan, state.split))
+    if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
+        verdict = Verdict.INCONCLUSIVE
+    return Ruling(verdict, "hold" if failed == {"hold"} else "rollback")
+
+
+def with_split(gates: list[Verdict], split: Evidence | None) -> Verdict:
+    """The verdict of the gates; none of them can be trusted when the split is broken, but a FAIL closes traffic."""
+    broken = [Verdict.ERROR] if split is not None and split.verdict is Verdict.ERROR else []
+    return combine([*gates, *broken])
+
+
+def found_of(
+    plan: Plan, state: JudgeState, running: tuple[str, ...], share_ppm: int, groups: GroupsAsked | None
+) -> list[Found]:
+    """What every gate says of every canary; when gates with one budget fail together, the largest is the cause."""
+    found: list[Found] = []
+    for canary in running:
+        known = state.known[canary]
+        unknown = uncounted(state.counting, (plan.baseline, canary)) is not None
+        for action in ("rollback", "hold"):
+            gates = [gate for gate in plan.gates if gate.on_fail == action]
+            logs = {
+                gate.label: _evidence(plan, gate_in(plan, gate, state.counting), known[gate.label]) for gate in gates
+            }
+            together = release_evidence(plan, logs, action)
+            fails = bool(gates) and together >= fail_threshold(plan, len(running))
+            worst = max(logs, key=lambda label: logs[label]) if fails else None
+            for gate in gates:
+                alone = logs[gate.label]
+                if gate.label == worst:
+                    found.append(Found(canary, gate, Verdict.FAIL, together))
+                else:
+                    judge = gate_in(plan, gate, state.counting)
+                    verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[gate.label], share_ppm, alone)
+                    if verdict is Verdict.NO_DATA and not unknown and _awaits(plan, state, canary, gate):
+                        verdict = Verdict.INCONCLUSIVE
+                    if groups is not None and verdict in {Verdict.PASS, Verdict.INCONCLUSIVE} and gate.name != JOINT:
+                        verdict = combine(each for _, each, _ in by_group(plan, state, canary, gate, groups))
+                    found.append(Found(canary, gate, verdict, alone))
+    return found
+
+
+def _evidence(plan: Plan, judge: Gate, known: Known) -> float:
+    """Half on the total, half spread over the segments; of a plan that does not judge by segment the total alone."""
+    return judge.evidence(known) if plan.by_segment else judge.harm(known)[0]
+
+
+def _awaits(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> bool:
+    """Whether feedback is still to come: requests of both versions were answered. That is waiting, and no silence."""
+    return gate.delayed and min(answered(state.counting, version) for version in (plan.baseline, canary)) > 0
+
+
+def by_group(
+    plan: Plan, state: JudgeState, canary: str, gate: Metric, groups: GroupsAsked
+) -> list[tuple[int, Verdict, int]]:
+    """Group, its verdict, and the share that it was asked about: of every group that the canary was shown to."""
+    judge, found = gate_in(plan, gate, state.counting), list[tuple[int, Verdict, int]]()
+    promotion = min(groups.shares_ppm) >= PPM
+    for index, share_ppm in enumerate(allotted_ppm(plan, gate, state.groups, groups)):
+        known = state.groups[index].known[canary][gate.label]
+        verdict = _verdict(judge, known, share_ppm, 0.0, promotion=promotion)
+        # A small group may be quiet for long: silence is what limits ask of versions, not of groups.
+        found.append((index, Verdict.INCONCLUSIVE if verdict is Verdict.NO_DATA else verdict, share_ppm))
+    return found
+
+
+def _verdict(
+    judge: Gate, known: Known, share_ppm: int, log_evidence: float, *, promotion: bool | None = None
+) -> Verdict:
+    estimate = judge.estimate(known, 0)
+    if estimate.n_canary == 0 or estimate.n_baseline == 0:
+        return Verdict.NO_DATA
+    overall = judge.excluded(known, share_ppm, recent=False)
+    if (share_ppm == PPM if promotion is None else promotion) and overall >= PASS_THRESHOLD:
+        overall = min(overall, judge.excluded(known, share_ppm, recent=True))
+    if math.isnan(overall) or math.isnan(log_evidence):
+        return Verdict.ERROR
+    return Verdict.PASS if overall >= PASS_THRESHOLD else Verdict.INCONCLUSIVE
