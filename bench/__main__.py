@@ -13,6 +13,8 @@ from bench import tables
 
 BENCHMARKS = (
     "bench.ingest",
+    "bench.packed",
+    "bench.client",
     "bench.latency",
     "bench.decisions",
     "bench.nab",

@@ -85,14 +85,24 @@ def events(count: int, *, units: bool = False) -> list[bytes]:
 
 def fill(brokers: str, topic: str, total: int, *, units: bool = False) -> int:
     """Create the topics and write the events; returns the mean size of one in bytes."""
-    admin = AdminClient({"bootstrap.servers": brokers})
+    create(brokers, topic)
+    pool = events(20_000, units=units)
+    produce(brokers, topic, pool, total)
+    return sum(map(len, pool)) // len(pool)
+
+
+def create(brokers: str, topic: str) -> None:
+    """Create the topics of a benchmark."""
     config = {"message.timestamp.type": "LogAppendTime"}
-    wanted = [
-        NewTopic(name, num_partitions=PARTITIONS, replication_factor=1, config=config)
-        for name in (topic, f"{topic}.inputs", f"{topic}.dead")
-    ]
+    names = (topic, f"{topic}.inputs", f"{topic}.dead")
+    wanted = [NewTopic(name, num_partitions=PARTITIONS, replication_factor=1, config=config) for name in names]
+    admin = AdminClient({"bootstrap.servers": brokers})
     for future in admin.create_topics(wanted).values():
         future.result()
+
+
+def produce(brokers: str, topic: str, pool: list[bytes], total: int) -> None:
+    """Write so many records, in turn from a pool, in runs over the partitions."""
     producer: Any = Producer(
         {
             "bootstrap.servers": brokers,
@@ -102,7 +112,6 @@ def fill(brokers: str, topic: str, total: int, *, units: bool = False) -> int:
             "queue.buffering.max.messages": 200_000,
         }
     )
-    pool = events(20_000, units=units)
     for at in range(total):
         while True:
             try:
@@ -113,18 +122,17 @@ def fill(brokers: str, topic: str, total: int, *, units: bool = False) -> int:
         if at % 1000 == 0:
             producer.poll(0)
     producer.flush(60)
-    return sum(map(len, pool)) // len(pool)
 
 
-def timed(settings: IngestSettings, total: int, take: Callable[[list[Any]], None]) -> float:
-    """Events/s from the first batch to the last, as wall time of one consumer process."""
+def timed(settings: IngestSettings, total: int, take: Callable[[list[Any]], None], *, batch: int = BATCH) -> float:
+    """Records/s from the first batch to the last, as wall time of one consumer process."""
     consumer: Any = Consumer(consumer_properties(settings) | {"group.id": str(uuid.uuid4())})
     consumer.assign([TopicPartition(settings.events_topic, partition, 0) for partition in range(PARTITIONS)])
     seen = 0
     begun_s = first = 0
     started = False
     while seen < total:
-        messages, _ = split_errors(consumer.consume(BATCH, 0.05))
+        messages, _ = split_errors(consumer.consume(batch, 0.05))
         if not messages:
             continue
         if not started:
@@ -174,6 +182,53 @@ def decode(messages: list[Any]) -> None:
     list(map(decode_event, values))
 
 
+def measure(brokers: str, *, events: int, rounds: int, units: bool = False) -> dict[str, Any]:
+    """Fill a topic, read it in each way as often as there are rounds, and delete it."""
+    topic = f"bench-{uuid.uuid4().hex[:8]}"
+    size = fill(brokers, topic, events, units=units)
+    settings = settings_of(brokers, topic)
+    rates: dict[str, list[float]] = {"consume": [], "consume_decode": [], "ingest": []}
+    for _ in range(rounds):
+        rates["consume"].append(timed(settings, events, lambda messages: None))
+        rates["consume_decode"].append(timed(settings, events, decode))
+        take, sent = ingest(settings, brokers)
+        rates["ingest"].append(timed(settings, events, take))
+        sent.producer.flush(30)
+    delete(brokers, topic)
+    # Rounds are compared within themselves: a noisy machine slows the neighbours of a measurement alike.
+    ratios = [full / plain for full, plain in zip(rates["ingest"], rates["consume_decode"], strict=True)]
+    return {
+        "events": events,
+        "bytes_per_event": size,
+        "partitions": PARTITIONS,
+        "events_per_s": {name: round(statistics.median(found)) for name, found in rates.items()},
+        "rounds": {name: [round(one) for one in found] for name, found in rates.items()},
+        "ingest_of_consume_decode": round(statistics.median(ratios), 3),
+        "reports": sent.reports,
+        "bytes_per_report": sent.bytes // max(1, sent.reports),
+        "msgspec": msgspec.__version__,
+        "threads": threading.active_count(),
+    }
+
+
+def settings_of(brokers: str, topic: str) -> IngestSettings:
+    """Of an ingest that reads a topic of a benchmark."""
+    return IngestSettings(
+        kafka={"bootstrap.servers": brokers},
+        events_topic=topic,
+        dead_topic=f"{topic}.dead",
+        inputs_topic=f"{topic}.inputs",
+        input_partitions=PARTITIONS,
+    )
+
+
+def delete(brokers: str, topic: str) -> None:
+    """Delete the topics of a benchmark."""
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for future in admin.delete_topics([topic, f"{topic}.inputs", f"{topic}.dead"]).values():
+        future.result()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brokers")
@@ -182,38 +237,7 @@ def main() -> None:
     parser.add_argument("--units", action="store_true")
     options = parser.parse_args()
     with broker(options.brokers) as brokers:
-        topic = f"bench-{uuid.uuid4().hex[:8]}"
-        size = fill(brokers, topic, options.events, units=options.units)
-        settings = IngestSettings(
-            kafka={"bootstrap.servers": brokers},
-            events_topic=topic,
-            dead_topic=f"{topic}.dead",
-            inputs_topic=f"{topic}.inputs",
-            input_partitions=PARTITIONS,
-        )
-        rates: dict[str, list[float]] = {"consume": [], "consume_decode": [], "ingest": []}
-        for _ in range(options.rounds):
-            rates["consume"].append(timed(settings, options.events, lambda messages: None))
-            rates["consume_decode"].append(timed(settings, options.events, decode))
-            take, sent = ingest(settings, brokers)
-            rates["ingest"].append(timed(settings, options.events, take))
-            sent.producer.flush(30)
-        AdminClient({"bootstrap.servers": brokers}).delete_topics([topic, f"{topic}.inputs", f"{topic}.dead"])
-    per_s = {name: round(statistics.median(found)) for name, found in rates.items()}
-    # Rounds are compared within themselves: a noisy machine slows the neighbours of a measurement alike.
-    ratios = [full / plain for full, plain in zip(rates["ingest"], rates["consume_decode"], strict=True)]
-    result = {
-        "events": options.events,
-        "bytes_per_event": size,
-        "partitions": PARTITIONS,
-        "events_per_s": per_s,
-        "rounds": {name: [round(one) for one in found] for name, found in rates.items()},
-        "ingest_of_consume_decode": round(statistics.median(ratios), 3),
-        "reports": sent.reports,
-        "bytes_per_report": sent.bytes // max(1, sent.reports),
-        "msgspec": msgspec.__version__,
-        "threads": threading.active_count(),
-    }
+        result = measure(brokers, events=options.events, rounds=options.rounds, units=options.units)
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / ("ingest-units.json" if options.units else "ingest.json")).write_text(
         json.dumps(result, indent=1) + "\n"

@@ -34,6 +34,28 @@ def ingest_table(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Full ingest runs at **{ratio:.2f}** of consume + decode ({events:,} events)."])
 
 
+def packed_table(found: dict[str, Any]) -> str:
+    """Events a second by how many share a record."""
+    lines = [
+        "| events a record | bytes an event | `consume` alone | full ingest | CPU an event |",
+        "|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        name = f"{row['events_per_record']}{', with units' if row['units'] else ''}"
+        consumed, counted = row["events_per_s"]["consume"] / 1e6, row["events_per_s"]["ingest"] / 1e6
+        cpu_ns = row["cpu_ns_per_event"]
+        lines.append(f"| {name} | {row['bytes_per_event']} | {consumed:.1f} M/s | {counted:.1f} M/s | {cpu_ns} ns |")
+    return "\n".join([*lines, "", f"{found['events']:,} events each."])
+
+
+def client_table(found: dict[str, Any]) -> str:
+    """Microseconds of single calls."""
+    lines = ["| call | n | median | p99 |", "|---|---|---|---|"]
+    for name, row in found["rows"].items():
+        lines.append(f"| {name} | {row['calls']:,} | {row['median']:.1f} µs | {row['p99']:.1f} µs |")
+    return "\n".join(lines)
+
+
 def latency_table(found: dict[str, Any]) -> str:
     """Milliseconds from an event to the route it caused."""
     lines = ["| from → to | n | median | p99 | max |", "|---|---|---|---|---|"]
@@ -84,6 +106,8 @@ def joint_table(found: dict[str, Any]) -> str:
 
 
 TABLES = {
+    "packed": packed_table,
+    "client": client_table,
     "ingest": ingest_table,
     "latency": latency_table,
     "decisions": decisions_table,

@@ -17,6 +17,9 @@ from streams.ingest.records import Records
 from streams.ingest.settings import IngestSettings
 from streams.ingest.slices import Slice, Slices
 
+PIECE_BYTES: Final = 1024 * 1024
+"""How many bytes of large records are decoded at a time: some sixty thousand packed events, which fit the caches."""
+
 IDLE_S: Final = 1.0
 """A slice that has not changed for this long is repeated only this often."""
 
@@ -60,6 +63,10 @@ class Engine:
 
     def take(self, records: Records) -> None:
         """Count a batch, and send what it refused and what it closed."""
+        for piece in records.pieces(PIECE_BYTES):
+            self._take(piece)
+
+    def _take(self, records: Records) -> None:
         columns, refused = self._decoder.build(records)
         for one in refused:
             self._send_dead(one, records)

@@ -26,6 +26,8 @@ EXIT_OK: Final = 0
 EXIT_WRONG_INPUT: Final = 2
 EXIT_DEPENDENCY: Final = 3
 
+_BATCH_MIN: Final = 100
+_BATCH_BYTES: Final = 8 * 1024 * 1024
 _WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 _WAITING_SENDS_MAX: Final = 50_000
 _POLL_S: Final = 0.05
@@ -111,6 +113,7 @@ class IngestLoop:
         )
         self._bases = BasesReader(settings)
         self._next: dict[int, int] = {}
+        self._batch = min(settings.batch_size, _BATCH_MIN)
         self._paused = False
         self._broken = False
         self._complained_s: dict[str, float] = {}
@@ -160,7 +163,7 @@ class IngestLoop:
         wait_s = min(_POLL_S, max(0.0, self._next_flush_s - time.monotonic()))
         # Asked before reading: what is read then was written to the topic that was asked about.
         if self._watch.confirmed(time.monotonic()):
-            messages = self._consumer.consume(settings.batch_size, wait_s)
+            messages = self._consumer.consume(self._batch, wait_s)
         else:
             self._warn("topic id", "nothing is read: the broker does not say which topic it has", settings.events_topic)
             messages = []
@@ -184,6 +187,8 @@ class IngestLoop:
 
     def _take(self, messages: list[Any]) -> None:
         settings = self._settings
+        mean_bytes = 1 + sum(map(len, messages)) // len(messages)
+        self._batch = min(settings.batch_size, max(_BATCH_MIN, _BATCH_BYTES // mean_bytes))
         records = records_of(messages, topic=settings.events_topic, embedded=settings.embedded)
         self._look_for_gaps(records)
         self._engine.take(records)

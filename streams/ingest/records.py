@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from detectors.arrays import Ints
+
+SMALL_BYTES: Final = 1024
+"""Records of this mean size are one event each."""
 
 
 def _no_key(_row: int) -> bytes | None:
@@ -35,6 +41,25 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.raw)
+
+    def pieces(self, bytes_max: int) -> Iterator[Records]:
+        """The records in order; large ones, which may hold many events, in pieces of about so many bytes at most."""
+        if sum(map(len, filter(None, self.raw))) <= max(bytes_max, SMALL_BYTES * len(self)):
+            yield self
+            return
+        through = np.cumsum([len(one or b"") for one in self.raw])
+        cuts = np.flatnonzero(np.diff(through // bytes_max)) + 1
+        for start, end in pairwise([0, *cuts.tolist(), len(self.raw)]):
+            yield Records(
+                self.raw[start:end],
+                self.source[start:end],
+                self.offset[start:end],
+                self.log_ms[start:end],
+                key_of=partial(self._key_from, start),
+            )
+
+    def _key_from(self, start: int, row: int) -> bytes | None:
+        return self.key_of(start + row)
 
     def part(self, rows: Ints) -> Records:
         """Some of the records, by their rows here; rows are counted anew in it, and it knows no keys."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
@@ -117,6 +118,21 @@ def test_a_flush_shows_the_full_prefix(entries: list[tuple[bytes | None, int]], 
     shown = [exact_part(one) for reports in aggregator.flush() for one in reports]
     ended = [exact_part(one) for one in finals([part(whole, 0, cut)])]
     assert shown == ended[len(ended) - len(shown) :]
+
+
+def test_pieces_are_the_records_in_order() -> None:
+    """A large batch is decoded piece by piece: no record is lost, and each keeps its key."""
+    raws = [b"x" * 5_000 * (at % 7) if at % 5 else None for at in range(100)]
+    whole = replace(Records.of(raws, [BASE_MS] * 100, first_offset=3), key_of=lambda row: str(row).encode())
+    pieces = list(whole.pieces(50_000))
+    assert len(pieces) > 5
+    assert [raw for piece in pieces for raw in piece.raw] == raws
+    assert [offset for piece in pieces for offset in piece.offset.tolist()] == list(range(3, 103))
+    keys = [piece.key_of(row) for piece in pieces for row in range(len(piece))]
+    assert keys == [str(row).encode() for row in range(100)]
+    assert [len(piece) for piece in whole.pieces(10_000_000)] == [100]
+    small = Records.of([b"x" * 500] * 100, [BASE_MS] * 100)
+    assert [len(piece) for piece in small.pieces(1_000)] == [100]
 
 
 def test_sources_do_not_mix() -> None:
