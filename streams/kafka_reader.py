@@ -19,10 +19,12 @@ _PASSING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.REPLICA_NOT_AVAILABLE,
     KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._DESTROY_BROKER,
     KafkaError._TIMED_OUT,
     KafkaError._TRANSPORT,
 }
-"""What a topic that was made a moment ago, or whose leader is moving, answers for a while. `retriable()` says no."""
+"""What a topic that was made a moment ago, or whose leader is moving, answers for a while. `retriable()` says no.
+``_DESTROY_BROKER`` is what a client says of a broker that has just left the cluster."""
 
 
 class Reader:

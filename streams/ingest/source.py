@@ -28,7 +28,9 @@ def consumer_properties(settings: IngestSettings) -> dict[str, Any]:
         "queued.max.messages.kbytes": 65_536,
         **settings.kafka,
         "session.timeout.ms": settings.session_timeout_ms,
-        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 3),
+        # The session ends so long after the last heartbeat that was answered, also when the coordinator's broker has
+        # died; with three in a session it ended before another broker had taken over, and joining anew took 7 s.
+        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 6),
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

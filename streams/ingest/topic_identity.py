@@ -12,6 +12,8 @@ from streams.ingest.settings import IngestSettings
 
 EMBEDDED: Final = "embedded"
 _TIMEOUT_S: Final = 10.0
+_ANSWER_S: Final = 2.0
+"""A stopped broker answers nothing; it is better to ask again, and perhaps another one, before reading has to stop."""
 
 ASK_EVERY_S: Final = 1.0
 CONFIRMED_FOR_S: Final = 3.0
@@ -35,7 +37,7 @@ def topic_identity(settings: IngestSettings) -> str:
         admin.list_topics(settings.events_topic, timeout=_TIMEOUT_S)
         return EMBEDDED
     ids = TopicIds(settings)
-    identity = _identity(ids.ask())
+    identity = _identity(ids.ask(_TIMEOUT_S))
     if identity is None:
         raise KafkaException(f"the broker gives topic {settings.events_topic} no id; Kafka 2.8 or newer is needed")
     return identity
@@ -45,12 +47,16 @@ class TopicIds:
     """Asks the broker for the topic's id, again and again."""
 
     def __init__(self, settings: IngestSettings) -> None:
-        self._topic = settings.events_topic
-        self._admin: Any = AdminClient(dict(settings.kafka))
+        self._topic, self._properties = settings.events_topic, dict(settings.kafka)
+        self._admin: Any = AdminClient(self._properties)
 
-    def ask(self) -> Future[Any]:
+    def start_over(self) -> None:
+        """Ask through a new client: librdkafka asks the broker that it once took for the controller, dead or not."""
+        self._admin = AdminClient(self._properties)
+
+    def ask(self, timeout_s: float = _ANSWER_S) -> Future[Any]:
         """The topic's description, some time later."""
-        futures = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_S)
+        futures = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
         future: Future[Any] = futures[self._topic]
         return future
 
@@ -88,14 +94,17 @@ class TopicWatch:
             self._asked_s, self._answer = now_s, self._ids.ask()
         if self._answer is not None and self._answer.done():
             answer, self._answer = self._answer, None
-            self._compare(answer)
+            if self._told(answer):
+                self._confirmed_s = self._asked_s
+            else:
+                self._ids.start_over()
         return now_s - self._confirmed_s <= CONFIRMED_FOR_S
 
-    def _compare(self, answer: Future[Any]) -> None:
+    def _told(self, answer: Future[Any]) -> bool:
         try:
             found = _identity(answer)
         except KafkaException:
-            return  # also a topic that is gone: another one of its name may come
+            return False  # also a topic that is gone: another one of its name may come
         if found != self._topic_id:
             raise TopicReplacedError(f"the reports carry topic id {self._topic_id}, the topic now has {found}")
-        self._confirmed_s = self._asked_s
+        return True

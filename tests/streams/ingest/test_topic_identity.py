@@ -17,10 +17,14 @@ class Answers:
 
     def __init__(self) -> None:
         self.asked: list[Future[Any]] = []
+        self.clients = 1
 
     def ask(self) -> Future[Any]:
         self.asked.append(Future())
         return self.asked[-1]
+
+    def start_over(self) -> None:
+        self.clients += 1
 
     def answer(self, topic_id: str) -> None:
         self.asked[-1].set_result(SimpleNamespace(topic_id=topic_id))
@@ -43,13 +47,14 @@ def test_reading_goes_on_while_the_answers_come() -> None:
 
 
 def test_without_an_answer_reading_stops_and_goes_on_again() -> None:
-    """What is read on an old word might be of another topic."""
+    """What is read on an old word might be of another topic; a client that failed is not asked again."""
     one, answers = watch()
     assert one.confirmed(ASK_EVERY_S)
     assert not one.confirmed(CONFIRMED_FOR_S + 0.1)
     error: Any = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
     answers.asked[-1].set_exception(KafkaException(error))
     assert not one.confirmed(CONFIRMED_FOR_S + 0.2), "a topic that is gone may be followed by another one"
+    assert answers.clients == 2, "a client that waits for a dead broker never answers again"
     assert not one.confirmed(CONFIRMED_FOR_S + 1.2)
     answers.answer("id-1")
     assert one.confirmed(CONFIRMED_FOR_S + 1.3)
