@@ -49,7 +49,7 @@ async def forward(view: WorkerView, request: web.Request, service: str) -> web.S
             request.method, url.rstrip("/") + request.path_qs, headers=passed(request), data=body
         ) as found:
             return await _passed_on(request, found)
-    except (TimeoutError, aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+    except (TimeoutError, aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise unsettled(f"the worker at {url} does not answer: {error or type(error).__name__}") from error
 
 

@@ -78,6 +78,9 @@ async def problems(request: web.Request, handler: Next) -> web.StreamResponse:
         return answer(problem, request.path)
     except web.HTTPException as error:
         return answer(ProblemError(error.status, error.reason, error.text or error.reason), request.path)
+    except ConnectionResetError:
+        # Whoever asked has gone: nobody is there to be told, and nothing is wrong here.
+        return web.Response(status=499, reason="the client has gone")
     except Exception:
         _log.exception("a request failed", method=request.method, path=request.path)
         detail = "a defect of ours; the log of the worker has the details"
