@@ -14,6 +14,9 @@ from streams.http.worker_view import WorkerView
 STALLED_S = 30.0
 """Ticks arrive every second, so a partition whose inputs stand still for this long is not being worked on."""
 
+QUIET_S = 5.0
+"""Without inputs, ticks included, for this long nothing is judged: Kafka does not answer."""
+
 RECOVERY_S = 300.0
 """Assignment and recovery take seconds; a worker that waits this long has lost its way."""
 
@@ -44,8 +47,13 @@ def liveness(view: WorkerView, now_s: float) -> Health:
     return Health(not stalled, stalled)
 
 
-def readiness(view: WorkerView) -> Health:
-    """Ready means: partitions assigned and restored, caught up, no rebalance, every service judged."""
+def readiness(view: WorkerView, now_s: float) -> Health:
+    """Ready means: partitions assigned and restored, caught up, no rebalance, inputs arrive, every service judged.
+
+    Parameters
+    ----------
+    now_s : a monotonic clock.
+    """
     if not view.registry.ready:
         return Health(ok=False, why=["partitions are not assigned and restored yet"])
     why = ["partitions are being distributed anew"] if view.port.rebalancing() else []
@@ -54,6 +62,11 @@ def readiness(view: WorkerView) -> Health:
         f"partition {number}: still reading what was there at take-over"
         for number, owned in view.registry.owned.items()
         if not owned.partition.caught_up
+    ]
+    why += [
+        f"partition {number}: no input for {now_s - owned.moved_s:.0f} s, not even a tick; does Kafka answer?"
+        for number, owned in view.registry.owned.items()
+        if now_s - owned.moved_s > QUIET_S
     ]
     why += [f"service {name!r} is not judged: {reason}" for name, reason in sorted(view.registry.stuck().items())]
     return Health(not why, why)
@@ -67,7 +80,7 @@ async def healthz(view: WorkerView, _request: web.Request) -> web.StreamResponse
 
 async def readyz(view: WorkerView, _request: web.Request) -> web.StreamResponse:
     """Readiness."""
-    health = readiness(view)
+    health = readiness(view, time.monotonic())
     return json_answer(health, status=200 if health.ok else 503)
 
 

@@ -1,7 +1,8 @@
-"""Ingest's HTTP: ``/metrics`` and ``/healthz``, in a thread that ends with the process."""
+"""Ingest's HTTP: ``/metrics``, ``/healthz`` and ``/readyz``, in a thread that ends with the process."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +17,12 @@ _REQUEST_TIMEOUT_S: Final = 5.0
 
 
 class Liveness:
-    """When the loop last came round. Written by the loop, read by the server's threads."""
+    """When the loop last came round, and what it waits for. Written by the loop, read by the server's threads."""
 
     def __init__(self) -> None:
         self._moved_s = time.monotonic()
+        self.waits_for = ""
+        """Why nothing is counted just now; empty while all is well."""
 
     def moved(self) -> None:
         self._moved_s = time.monotonic()
@@ -34,7 +37,8 @@ def serve(registry: CollectorRegistry, liveness: Liveness, *, host: str, port: i
     Parameters
     ----------
     registry : what ``/metrics`` shows.
-    liveness : what ``/healthz`` asks: 200 while the loop comes round, 503 when it stands still.
+    liveness : what ``/healthz`` asks: 200 while the loop comes round, 503 when it stands still; and ``/readyz``: 503
+        also while the loop waits for Kafka.
     host, port : where to listen; port 0 takes a free one.
 
     Raises
@@ -49,13 +53,16 @@ def serve(registry: CollectorRegistry, liveness: Liveness, *, host: str, port: i
             match self.path.partition("?")[0]:
                 case "/metrics":
                     self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
-                case "/healthz" if liveness.stalled_s() < STALLED_S:
-                    self._answer(200, "application/json", b'{"ok":true,"why":[]}')
                 case "/healthz":
-                    why = f'{{"ok":false,"why":["the loop stands still for {liveness.stalled_s():.0f} s"]}}'
-                    self._answer(503, "application/json", why.encode())
+                    self._answer_health(_stalled(liveness))
+                case "/readyz":
+                    self._answer_health(_stalled(liveness) + ([liveness.waits_for] if liveness.waits_for else []))
                 case _:
-                    self._answer(404, "text/plain; charset=utf-8", b"/metrics and /healthz are here\n")
+                    self._answer(404, "text/plain; charset=utf-8", b"/metrics, /healthz and /readyz are here\n")
+
+        def _answer_health(self, why: list[str]) -> None:
+            body = json.dumps({"ok": not why, "why": why}, separators=(",", ":")).encode()
+            self._answer(503 if why else 200, "application/json", body)
 
         def _answer(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
@@ -71,3 +78,8 @@ def serve(registry: CollectorRegistry, liveness: Liveness, *, host: str, port: i
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="ingest-http", daemon=True).start()
     return server
+
+
+def _stalled(liveness: Liveness) -> list[str]:
+    stalled_s = liveness.stalled_s()
+    return [f"the loop stands still for {stalled_s:.0f} s"] if stalled_s >= STALLED_S else []

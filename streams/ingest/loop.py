@@ -36,6 +36,7 @@ _ASK_AGAIN_S: Final = 2.0
 _ASK_S: Final = 5.0
 _FLUSH_AT_STOP_S: Final = 3.0
 _COMPLAIN_EVERY_S: Final = 10.0
+_SILENT_S: Final = 5.0
 
 _log = structlog.get_logger("serinus.ingest")
 
@@ -83,8 +84,9 @@ def _wait_for_topic(settings: IngestSettings, stop: threading.Event, liveness: L
     while not stop.is_set():
         liveness.moved()
         try:
-            return topic_identity(settings)
+            found = topic_identity(settings)
         except KafkaException as error:
+            liveness.waits_for = f"Kafka does not tell of {settings.events_topic}"
             _log.warning(
                 "waiting for Kafka",
                 brokers=settings.kafka.get("bootstrap.servers"),
@@ -92,6 +94,9 @@ def _wait_for_topic(settings: IngestSettings, stop: threading.Event, liveness: L
                 problem=error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error),
             )
             stop.wait(_ASK_AGAIN_S)
+        else:
+            liveness.waits_for = ""
+            return found
     return None
 
 
@@ -175,6 +180,7 @@ class IngestLoop:
             if messages:
                 self._take(messages)
         self._outbox.poll(0)
+        self._listen()
         now_s = time.monotonic()
         if now_s >= self._next_flush_s and not self._paused:
             self._engine.count_in(self._bases.follow())
@@ -206,6 +212,15 @@ class IngestLoop:
                 self._consumer.resume(assignment)
                 _log.info("reading goes on")
             self._paused = waiting
+
+    def _listen(self) -> None:
+        """Say it when the broker acknowledges nothing: a stopped one keeps its connections, and no client complains."""
+        silent = self._outbox.silent_s() > _SILENT_S
+        if silent and not self._liveness.waits_for:
+            _log.warning("Kafka acknowledges nothing; reports wait in memory", seconds=_SILENT_S)
+        elif not silent and self._liveness.waits_for:
+            _log.info("Kafka acknowledges again")
+        self._liveness.waits_for = f"Kafka has acknowledged nothing for {_SILENT_S:.0f} s" if silent else ""
 
     def _look_for_gaps(self, records: Records) -> None:
         """The next record of a partition lies where the last one ended, unless retention was faster than we were.

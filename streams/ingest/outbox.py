@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -42,6 +43,12 @@ class KafkaOutbox:
         self._on_acknowledged = on_acknowledged
         self._failure: str | None = None
         self.waiting_bytes = 0
+        self._waiting = 0
+        self._heard_s = 0.0
+
+    def silent_s(self) -> float:
+        """For how long the broker has acknowledged nothing although something waits for it; 0 while nothing does."""
+        return time.monotonic() - self._heard_s if self._waiting else 0.0
 
     def send(self, topic: str, value: bytes, *, number: int, partition: int | None, key: bytes | None) -> None:
         """Queue one record; waits while the producer's own queue is full.
@@ -61,6 +68,9 @@ class KafkaOutbox:
             except KafkaException as error:
                 raise DeliveryError(f"{topic}: {error.args[0]}") from error
             else:
+                if not self._waiting:
+                    self._heard_s = time.monotonic()
+                self._waiting += 1
                 self.waiting_bytes += len(value)
                 return
 
@@ -87,6 +97,8 @@ class KafkaOutbox:
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
 
     def _delivered(self, number: int, size: int, error: Any, message: Any) -> None:
+        self._waiting -= 1
+        self._heard_s = time.monotonic()
         self.waiting_bytes -= size
         if error is None:
             self._on_acknowledged(number)

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.http.forwarding import FORWARDED
-from streams.http.health import RECOVERY_S, STALLED_S, liveness, readiness
+from streams.http.health import QUIET_S, RECOVERY_S, STALLED_S, liveness, readiness
 from streams.http.openapi import openapi
 from streams.http.routes import routes
 from streams.settings import Settings
@@ -36,18 +36,19 @@ def test_a_worker_that_waits_for_partitions_for_minutes_is_not_alive() -> None:
 
 
 def test_ready_means_restored_caught_up_settled_and_every_service_judged() -> None:
-    """Each of the four, missing, makes it not ready and is named."""
+    """Each of the five, missing, makes it not ready and is named."""
     running = Running(STARTED)
-    assert "still reading" in readiness(running.view).why[0]
+    assert "still reading" in readiness(running.view, time.monotonic()).why[0]
     running.worker.read()
-    assert readiness(running.view).ok
+    assert readiness(running.view, time.monotonic()).ok
+    assert "not even a tick" in readiness(running.view, time.monotonic() + QUIET_S + 1).why[0]
     running.broker.is_rebalancing = True
-    assert "distributed" in readiness(running.view).why[0]
+    assert "distributed" in readiness(running.view, time.monotonic()).why[0]
     running.broker.is_rebalancing = False
     running.worker.partition.stuck["chat"] = "format 99"
-    assert readiness(running.view).why == ["service 'chat' is not judged: format 99"]
+    assert readiness(running.view, time.monotonic()).why == ["service 'chat' is not judged: format 99"]
     running.worker.registry.suspend()
-    assert "not assigned" in readiness(running.view).why[0]
+    assert "not assigned" in readiness(running.view, time.monotonic()).why[0]
 
 
 def test_nobody_is_told_of_empty_tables_before_the_log_is_read() -> None:

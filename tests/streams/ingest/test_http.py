@@ -53,3 +53,14 @@ def test_a_loop_that_stands_still_is_not_healthy(monkeypatch: pytest.MonkeyPatch
         assert (status, "stands still for 35 s" in text) == (503, True)
         liveness.moved()
         assert get(f"{url}/healthz")[0] == 200
+
+
+def test_ingest_that_waits_for_kafka_is_alive_and_not_ready() -> None:
+    """Killing it would not bring Kafka back, but nobody may believe that events are being counted."""
+    liveness = Liveness()
+    with served(liveness) as url:
+        assert get(f"{url}/readyz") == (200, '{"ok":true,"why":[]}')
+        liveness.waits_for = "Kafka has acknowledged nothing for 5 s"
+        status, text = get(f"{url}/readyz")
+        assert (status, "acknowledged nothing" in text) == (503, True)
+        assert get(f"{url}/healthz")[0] == 200
