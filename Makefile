@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 KAFKA_PORT ?= 9092
 BROKERS ?= 1
 
-.PHONY: install demo test check unit kafka kafka-stop bench simulate-faults clean
+.PHONY: install demo test check unit kafka kafka-stop bench simulate-faults chaos clean
 
 install: $(STAMP)
 
@@ -46,6 +46,12 @@ FIRST ?= 0
 SEEDS ?= 10000
 simulate-faults: install
 	$(BIN)/python -m tests.simulator --first $(FIRST) --seeds $(SEEDS)
+
+# Kills and stops brokers, ingests and workers under load, and counts; a short version of it is part of `make test`.
+FAULTS ?= 50
+OUTAGE_S ?= 60
+chaos: install
+	SERINUS_CHAOS_FAULTS=$(FAULTS) SERINUS_OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/chaos $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -99,8 +99,8 @@ class Pipeline:
         self.processes.append(process)
         return process
 
-    def ingest(self) -> Process:
-        return self.start("ingest", SERINUS_INGEST_HTTP_PORT=str(free_port()))
+    def ingest(self, port: int = 0) -> Process:
+        return self.start("ingest", SERINUS_INGEST_HTTP_PORT=str(port or free_port()))
 
     def worker(self) -> Worker:
         port = free_port()
@@ -135,11 +135,11 @@ class Worker:
         with urllib.request.urlopen(request, timeout=timeout_s) as response:
             return json.loads(response.read())
 
-    def rows(self, service: str) -> list[dict[str, Any]]:
+    def rows(self, service: str, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Everything that the windows table holds of a service, as one window two days long."""
         now_ms = int(time.time() * 1000)
         span = f"from_ms={now_ms - DAY_MS}&to_ms={now_ms + DAY_MS}&window_ms={2 * DAY_MS}"
-        page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s=60.0)
+        page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s)
         assert page["next_from_ms"] is None
         found: list[dict[str, Any]] = page["rows"]
         return found
