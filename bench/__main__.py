@@ -14,6 +14,7 @@ from bench import tables
 BENCHMARKS = (
     "bench.ingest",
     "bench.packed",
+    "bench.peers",
     "bench.client",
     "bench.latency",
     "bench.decisions",

@@ -10,6 +10,7 @@ from bench.bars_table import bars_table
 from bench.decision_plot import draw
 from bench.decision_table import decisions_table
 from bench.healthy_table import healthy_table
+from bench.peers_table import peers_table
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
@@ -109,6 +110,7 @@ TABLES = {
     "packed": packed_table,
     "client": client_table,
     "ingest": ingest_table,
+    "peers": peers_table,
     "latency": latency_table,
     "decisions": decisions_table,
     "healthy": healthy_table,
