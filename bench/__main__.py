@@ -15,6 +15,7 @@ BENCHMARKS = (
     "bench.ingest",
     "bench.packed",
     "bench.peers",
+    "bench.growth",
     "bench.client",
     "bench.latency",
     "bench.decisions",

@@ -9,6 +9,7 @@ from typing import Any
 from bench.bars_table import bars_table
 from bench.decision_plot import draw
 from bench.decision_table import decisions_table
+from bench.growth import growth_table
 from bench.healthy_table import healthy_table
 from bench.peers_table import peers_table
 
@@ -111,6 +112,7 @@ TABLES = {
     "client": client_table,
     "ingest": ingest_table,
     "peers": peers_table,
+    "growth": growth_table,
     "latency": latency_table,
     "decisions": decisions_table,
     "healthy": healthy_table,
