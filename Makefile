@@ -51,7 +51,7 @@ simulate-faults: install
 FAULTS ?= 50
 OUTAGE_S ?= 60
 chaos: install
-	SERINUS_CHAOS_FAULTS=$(FAULTS) SERINUS_OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/chaos $(PYTEST_ARGS)
+	CHAOS_FAULTS=$(FAULTS) OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/chaos $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -21,8 +21,8 @@ from tests.chaos.releases import BROKEN, HEALTHY, Releases
 from tests.e2e.pipeline import Pipeline, pipeline, wait_for
 from tests.e2e.traffic import Arm
 
-FAULTS = int(os.environ.get("SERINUS_CHAOS_FAULTS", "8"))
-SEED = int(os.environ.get("SERINUS_CHAOS_SEED", "1"))
+FAULTS = int(os.environ.get("CHAOS_FAULTS", "8"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
 """`make chaos` asks for 50 faults; eight are one of each kind."""
 RESUMED_S_MAX = 20.0
 """After `kill -9`, where a spare exists. Ten seconds are the aim; a busy machine may take twice as long."""

@@ -19,7 +19,7 @@ from tests.conftest import free_port
 from tests.e2e.pipeline import Process, pipeline, wait_for
 from tests.e2e.traffic import Arm
 
-OUTAGE_S = float(os.environ.get("SERINUS_OUTAGE_S", "15"))
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "15"))
 """`make chaos` asks for 60."""
 SERVICES = ("one", "two")
 RATE_PER_S = 200
