@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.fleet import Fleet
 from bench.healthy import FOLDER, outcome, plan_of
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
@@ -30,6 +29,7 @@ from detectors.sequential.onset import log_by_group
 from detectors.sequential.step_margin import Exceedances, advance_step, excluded_step, start_step
 from detectors.summaries.log_histogram import LogHistogram
 from streams.cli.simulate import read_world
+from streams.offline.fleet import Fleet
 
 RESULT = Path(__file__).parent / "results" / "bars.json"
 ALPHA = 0.05

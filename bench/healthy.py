@@ -1,7 +1,7 @@
 """How often a healthy release is rolled back by evidence: `python -m bench.healthy --releases 2000`.
 
-Whole releases under whole plans, side by side (:mod:`bench.fleet`). Counts are kept after each batch: a run that was
-stopped, or is asked for more releases, goes on where it was.
+Whole releases under whole plans, side by side (:mod:`streams.offline.fleet`). Counts are kept after each batch: a run
+that was stopped, or is asked for more releases, goes on where it was.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 
 import msgspec
 
-from bench.fleet import Ended, Fleet
 from schemas.decision import State
 from schemas.plan import Plan, parse_plan
 from schemas.units import Fraction
 from streams.cli.simulate import read_world
+from streams.offline.fleet import BATCH, Fleet
+from streams.offline.simulate import Run
 
 FOLDER = Path(__file__).parents[1] / "examples" / "scenarios"
 RESULT = Path(__file__).parent / "results" / "healthy.json"
@@ -55,9 +56,6 @@ CASES = (
 ZERO = ", tolerance 0"
 """A plan in which every degradation counts, however small: what alpha bounds is seen best there."""
 
-BATCH = 250
-"""Releases side by side. More are hardly faster, and in ten segments each takes 2 MB."""
-
 
 def simulated(task: tuple[str, int, int]) -> tuple[str, dict[str, float]]:
     """A batch of one case: how its releases ended, and the seconds of a core that it took."""
@@ -80,11 +78,11 @@ def plan_of(named: str) -> Plan:
     return msgspec.structs.replace(plan, metrics=metrics)
 
 
-def outcome(ended: Ended) -> str:
+def outcome(run: Run) -> str:
     """What is counted."""
-    if ended.state is State.ROLLED_BACK:
-        return "rolled_back" if ended.by_evidence else "rolled_back_by_limit"
-    return "promoted" if ended.state is State.PROMOTED else "open"
+    if run.state is State.ROLLED_BACK:
+        return "rolled_back_by_limit" if run.decided_by is None else "rolled_back"
+    return "promoted" if run.state is State.PROMOTED else "open"
 
 
 def known() -> dict[str, dict[str, float]]:

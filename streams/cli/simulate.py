@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple, TypedDict, Unpack
 
 import click
 from rich.console import Console
@@ -22,9 +23,19 @@ from streams.cli.output import print_json
 from streams.cli.plan_file import read_plan
 from streams.cli.release_view import decision_line
 from streams.offline.drawing import World
+from streams.offline.fleet import BATCH, Fleet
 from streams.offline.simulate import Run, Simulated, summary_of
 from streams.offline.simulate import simulate as simulate_run
 from streams.offline.traffic import metrics_drawn
+
+
+class How(TypedDict):
+    """How many releases, from which seed, in how many processes, and whether side by side."""
+
+    runs: int
+    seed: int
+    jobs: int
+    fleet: bool
 
 
 @click.command()
@@ -33,31 +44,35 @@ from streams.offline.traffic import metrics_drawn
 @click.option("--runs", type=click.IntRange(1), default=1, show_default=True, help="Releases of each scenario.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first run; others follow.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to use.")
+@click.option(
+    "--side-by-side", "fleet", is_flag=True, help="Many runs in the same arrays: much faster, without their sentences."
+)
 @json_option
-def simulate(files: tuple[Path, ...], plan_file: Path, runs: int, seed: int, jobs: int, as_json: bool) -> None:
+def simulate(files: tuple[Path, ...], plan_file: Path, *, as_json: bool, **how: Unpack[How]) -> None:
     """Try a plan on made-up traffic that follows the routes which the release publishes.
 
-    The same seed gives the same runs, whatever the number of processes. A single run is told decision by decision.
+    The same seed gives the same runs, whatever the number of processes, and side by side as well. A single run is told
+    decision by decision.
     """
     plan = read_plan(plan_file)
     worlds = [read_world(file, plan) for file in files]
-    tasks = [(number, seed + run) for number in range(len(worlds)) for run in range(runs)]
-    simulated = (
-        (simulate_run(worlds[number], plan, seed=seed) for number, seed in tasks)
-        if jobs == 1
-        else _in_processes(files, plan, tasks, jobs)
-    )
+    if how["fleet"]:
+        _check_fleet(worlds, plan)
+    tasks = [task for number in range(len(worlds)) for task in _tasks(number, how)]
+    jobs = how["jobs"]
+    batches = (_run(worlds, plan, task) for task in tasks) if jobs == 1 else _in_processes(files, plan, tasks, jobs)
     found: list[Run] = []
     screen = Console(stderr=True)
-    for one in track(
-        simulated, "Releases", total=len(tasks), console=screen, transient=True, disable=not screen.is_terminal
+    for batch in track(
+        batches, "Releases", total=len(tasks), console=screen, transient=True, disable=not screen.is_terminal
     ):
-        found.append(one.run)
-        if as_json:
-            print_json(one.run)
-        elif runs == 1:
-            for decision in one.decisions:
-                click.echo(decision_line(decision))
+        found += [one.run for one in batch]
+        for one in batch:
+            if as_json:
+                print_json(one.run)
+            elif how["runs"] == 1:
+                for decision in one.decisions:
+                    click.echo(decision_line(decision))
     if as_json:
         print_json(summary_of(found))
     else:
@@ -88,6 +103,14 @@ def read_world(path: Path, plan: Plan) -> World:
     return made[0]
 
 
+class Task(NamedTuple):
+    """Releases of one scenario: one by one, or side by side."""
+
+    scenario: int
+    seeds: range
+    fleet: bool
+
+
 _task: list[tuple[list[World], Plan]] = []
 """In a process of the pool: what every task needs, read once."""
 
@@ -96,15 +119,36 @@ def _prepare(files: tuple[Path, ...], plan: Plan) -> None:
     _task[:] = [([read_world(file, plan) for file in files], plan)]
 
 
-def _run(task: tuple[int, int]) -> Simulated:
-    number, seed = task
-    worlds, plan = _task[0]
-    return simulate_run(worlds[number], plan, seed=seed)
+def _tasks(scenario: int, how: How) -> list[Task]:
+    size, end = BATCH if how["fleet"] else 1, how["seed"] + how["runs"]
+    return [
+        Task(scenario, range(first, min(first + size, end)), how["fleet"]) for first in range(how["seed"], end, size)
+    ]
 
 
-def _in_processes(files: tuple[Path, ...], plan: Plan, tasks: list[tuple[int, int]], jobs: int) -> Iterator[Simulated]:
+def _check_fleet(worlds: list[World], plan: Plan) -> None:
+    """Raises UsageError for what cannot be simulated side by side."""
+    try:
+        for world in worlds:
+            Fleet(world, plan, ())
+    except ValueError as error:
+        raise click.UsageError(f"--side-by-side: {error}") from error
+
+
+def _run(worlds: list[World], plan: Plan, task: Task) -> list[Simulated]:
+    world = worlds[task.scenario]
+    if task.fleet:
+        return [Simulated(run, []) for run in Fleet(world, plan, task.seeds).run()]
+    return [simulate_run(world, plan, seed=seed) for seed in task.seeds]
+
+
+def _run_here(task: Task) -> list[Simulated]:
+    return _run(*_task[0], task)
+
+
+def _in_processes(files: tuple[Path, ...], plan: Plan, tasks: list[Task], jobs: int) -> Iterator[list[Simulated]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (files, plan)) as pool:
-        yield from pool.map(_run, tasks)
+        yield from pool.map(_run_here, tasks)
 
 
 def _table(runs: list[Run]) -> Table:

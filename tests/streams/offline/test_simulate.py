@@ -91,6 +91,25 @@ def test_json_lines_are_those_of_the_contract(files: tuple[str, str]) -> None:
     assert apart.stdout == result.stdout
 
 
+def test_side_by_side_prints_the_same_runs_without_their_sentences(files: tuple[str, str]) -> None:
+    """All that the contract promises is equal; only the reason says where the sentences are."""
+    scenario, plan_file = files
+    asked = (scenario, "--plan", plan_file, "--runs", "4", "--seed", "5", "--json")
+    alone, together = (
+        [json.loads(line) | {"reason": ""} for line in run(*asked, *more).stdout.splitlines()]
+        for more in ((), ("--side-by-side",))
+    )
+    assert together == alone
+
+
+def test_side_by_side_refuses_what_it_leaves_out(files: tuple[str, str]) -> None:
+    """A gate on a quantile is not dropped in silence."""
+    scenario, plan_file = files
+    Path(plan_file).write_text(PLAN.replace("margin: 20%}", "margin: 20%, statistic: p99}"))
+    said = run(scenario, "--plan", plan_file, "--side-by-side")
+    assert said.exit_code == 2 and "--side-by-side: a fleet judges rates and means" in said.stderr
+
+
 def test_people_get_a_table(files: tuple[str, str]) -> None:
     """One run is told decision by decision; every scenario has its line."""
     scenario, plan_file = files

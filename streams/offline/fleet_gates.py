@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from bench.fleet_traffic import BAD, FleetTraffic, N
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.bounds import MeanBound
@@ -22,6 +21,7 @@ from releases.ramps.ramp import stages_of
 from schemas.plan import Metric, Plan
 from schemas.ramp import Adaptive
 from schemas.units import PPM
+from streams.offline.fleet_traffic import BAD, FleetTraffic, N
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,6 +37,7 @@ class FleetGate:
 
     def __init__(self, plan: Plan, metric: Metric, traffic: FleetTraffic, *, mean: int | None, stride: int) -> None:
         shares = {PPM} | {stage.weight_ppm for stage in stages_of(plan.ramp)}
+        self.label = metric.label
         self._margins = Margins(plan, metric, shares)
         self._traffic, self._mean, self._stride = traffic, mean, stride
         self._fails: tuple[Any, ...]
@@ -61,6 +62,19 @@ class FleetGate:
             return RateBatch(rows, b[:, N], b[:, BAD], c[:, N], c[:, BAD], self._stride)
         arms = (self._traffic.moments(arm, self._mean) for arm in (b, c))
         return MeanBatch(rows, *next(arms), *next(arms), self._stride)
+
+    @property
+    def detector(self) -> str:
+        """The name that stands in a release's evidence."""
+        name: str = self._fails[0].NAME
+        return name
+
+    def harm(self, release: int) -> Floats:
+        """[R] log e-value of the total and of each segment of one release."""
+        rows = release * self._stride + np.arange(self._stride)
+        sides = [g.harm(rows_of(state, rows)) for g, state in zip(self._fails, self._failing, strict=True)]
+        most: Floats = np.max(sides, axis=0)
+        return most
 
     def evidence(self, releases: int) -> Floats:
         """[releases] log e-value of the gate."""
@@ -106,8 +120,9 @@ def fleet_gates(plan: Plan, traffic: FleetTraffic, means: list[str], stride: int
     ValueError : the plan has gates on quantiles, labels or several metrics, such that hold, or a ramp with a budget.
     """
     judged = all(gate.kind in {"rate", "mean"} and gate.on_fail == "rollback" for gate in plan.gates)
-    if not judged or isinstance(plan.ramp, Adaptive):
-        raise ValueError("a fleet judges rates and means that roll back, under ramps whose steps are known")
+    known = judged and plan.by_segment and all(gate.range is None for gate in plan.gates)
+    if not known or isinstance(plan.ramp, Adaptive) or plan.ramp.segments or plan.ramp.windows:
+        raise ValueError("a fleet judges rates and means that roll back, by segment, under ramps whose steps are known")
     columns = [None if gate.kind == "rate" else means.index(gate.name) for gate in plan.gates]
     return [
         FleetGate(plan, gate, traffic, mean=column, stride=stride)

@@ -7,13 +7,10 @@ it is asked only when its answer can differ from "go on", since asking costs mor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from bench.fleet_gates import fleet_gates
-from bench.fleet_traffic import FleetTraffic, N
 from detectors.arrays import Flags, Floats, Ints
 from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN
 from releases.budget import fail_threshold, gate_weights
@@ -27,20 +24,20 @@ from schemas.evidence import Verdict
 from schemas.plan import Plan
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import World
-from streams.offline.simulate import START_MS
+from streams.offline.fleet_gates import fleet_gates
+from streams.offline.fleet_traffic import FleetTraffic, N
+from streams.offline.outcome import DecidedBy
+from streams.offline.simulate import START_MS, Run
 
 _BLOCK_STEPS = BLOCK_MS_MAX // STEP_MS
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How one release ended. Without a decision ``decided_ms`` is None and the state that of the scenario's end."""
+BATCH = 250
+"""Releases side by side. More are hardly faster, and in ten segments each takes 2 MB."""
 
-    seed: int
-    state: State
-    decided_ms: int | None
-    by_evidence: bool
-    canary_requests: int
+_MIRRORED = ("_seen_ms", "_stage", "_next_ppm", "_from_ms")
+
+REASON = "simulated side by side with others; alone it tells its decisions: --seed {seed}"
 
 
 class Fleet:
@@ -58,11 +55,11 @@ class Fleet:
         self._stride = 1 + len(world.segments)
         self._gates = fleet_gates(plan, self._traffic, means, self._stride)
         self._seeds = np.array(seeds)
-        self._ended: list[Ended] = []
+        self._ended: list[Run] = []
         self._machines = [_started(plan, world) for _ in seeds]
         self._blocks = Blocks(len(seeds), world.segments, self._traffic.columns, plan.baseline < plan.canaries[0])
         count = len(seeds)
-        self._canary_requests = np.zeros(count)
+        self._requests, self._before_onset = np.zeros((count, 2)), np.zeros(count)
         self._compared = np.zeros(count, dtype=np.bool_)
         self._unknown = np.ones(count, dtype=np.bool_)
         self._seen_ms = np.full((count, 2), START_MS)
@@ -71,7 +68,7 @@ class Fleet:
         for index in range(count):
             self._mirror(index)
 
-    def run(self) -> list[Ended]:
+    def run(self) -> list[Run]:
         """All releases to their end, in the order of their seeds."""
         chunks = -(-self._world.steps // self._world.chunk_steps)
         heard = np.zeros((0,))
@@ -83,7 +80,9 @@ class Fleet:
             for offset in range(sums.shape[0]):
                 at = chunk * self._world.chunk_steps + offset
                 traffic = sums[offset, alive, self._stage]
-                self._canary_requests += traffic[:, :, 1, N].sum(axis=1)
+                self._requests += traffic[..., N].sum(axis=1)
+                if self._world.onset_ms is not None and at * STEP_MS < self._world.onset_ms:
+                    self._before_onset = self._requests[:, 1].copy()
                 goes_on = self._judge(at, heard if at else None)
                 heard = traffic
                 if not goes_on.all():
@@ -91,7 +90,7 @@ class Fleet:
                     self._keep(np.flatnonzero(goes_on))
                     if not alive.size:
                         break
-        self._ended += [self._end(index, None) for index in range(self._seeds.size)]
+        self._ended += [self._end(index, None, None) for index in range(self._seeds.size)]
         return sorted(self._ended, key=lambda one: one.seed)
 
     def _judge(self, at: int, heard: Floats | None) -> Flags:
@@ -111,9 +110,9 @@ class Fleet:
             raise ValueError("the evidence of a gate is not a number")
         weights = np.log(list(gate_weights(self._plan).values()))[:, None]
         failed = np.logaddexp.reduce(logs + weights, axis=0) >= fail_threshold(self._plan, 1)
-        return self._decide(now_ms, failed, arms)
+        return self._decide(now_ms, failed, arms, logs)
 
-    def _decide(self, now_ms: int, failed: Flags, arms: Floats) -> Flags:
+    def _decide(self, now_ms: int, failed: Flags, arms: Floats, logs: Floats) -> Flags:
         """Ask the machines whose answer can matter now."""
         waits = now_ms >= self._from_ms[:, 0]
         limits = self._plan.limits
@@ -134,7 +133,8 @@ class Fleet:
                     gate.begin_step(index)
             self._mirror(index)
             if not after.active:
-                self._ended.append(self._end(index, now_ms, by_evidence=verdict is Verdict.FAIL))
+                cause = self._cause(index, logs[:, index]) if verdict is Verdict.FAIL else None
+                self._ended.append(self._end(index, now_ms, cause))
                 goes_on[index] = False
         return goes_on
 
@@ -181,11 +181,30 @@ class Fleet:
         last_ms = max(over_ms, release.resumed_ms) + limits.inconclusive.after
         self._from_ms[index] = (0 if held else over_ms, min(release.started_ms + limits.max_duration, last_ms))
 
-    def _end(self, index: int, now_ms: int | None, *, by_evidence: bool = False) -> Ended:
-        release = self._machines[index].release
+    def _cause(self, index: int, logs: Floats) -> DecidedBy:
+        """The gate with the largest evidence, and the row that shows most harm: the total or one segment."""
+        gate = self._gates[int(np.argmax(logs))]
+        row = int(np.argmax(gate.harm(index)))
+        return DecidedBy(gate.label, self._blocks.segment(index, row), gate.detector)
+
+    def _end(self, index: int, now_ms: int | None, cause: DecidedBy | None) -> Run:
+        release, onset_ms = self._machines[index].release, self._world.onset_ms
         assert release is not None
-        requests = int(self._canary_requests[index])
-        return Ended(int(self._seeds[index]), release.state, now_ms, by_evidence, requests)
+        baseline, canary = (int(n) for n in self._requests[index])
+        onset_ms = None if onset_ms is None else START_MS + onset_ms
+        later = now_ms is not None and onset_ms is not None and now_ms > onset_ms
+        return Run(
+            scenario=self._world.scenario.name,
+            seed=int(self._seeds[index]),
+            state=release.state,
+            decided_at_ms=now_ms,
+            onset_ms=onset_ms,
+            decided_by=cause,
+            requests={self._plan.baseline: baseline, self._plan.canaries[0]: canary},
+            canary_requests_at_decision=None if now_ms is None else canary,
+            canary_requests_after_onset=canary - int(self._before_onset[index]) if later else None,
+            reason=REASON.format(seed=int(self._seeds[index])),
+        )
 
     def _keep(self, index: Ints) -> None:
         self._seeds = self._seeds[index]
@@ -193,7 +212,7 @@ class Fleet:
         self._blocks.keep(index)
         for gate in self._gates:
             gate.keep(index)
-        for name in ("_canary_requests", "_compared", "_unknown", "_seen_ms", "_stage", "_next_ppm", "_from_ms"):
+        for name in ("_requests", "_before_onset", "_compared", "_unknown", *_MIRRORED):
             setattr(self, name, getattr(self, name)[index])
 
 
@@ -202,6 +221,7 @@ class Blocks:
 
     def __init__(self, releases: int, segments: Sequence[str], columns: int, baseline_first: bool) -> None:
         shape = (releases, len(segments))
+        self._names = tuple(segments)
         self._by_name = np.argsort(np.array(segments))
         self._baseline_first = baseline_first
         self._rows = np.zeros(shape, dtype=np.int64)
@@ -236,6 +256,10 @@ class Blocks:
         sums = self._sums[release, segment]
         self._sums[release, segment] = 0.0
         return release, rows[order], sums
+
+    def segment(self, release: int, row: int) -> str:
+        """The segment of a release's row; empty for the total."""
+        return self._names[int(np.flatnonzero(self._rows[release] == row)[0])] if row else ""
 
     def keep(self, index: Ints) -> None:
         """Forget all but some releases."""
