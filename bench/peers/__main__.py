@@ -1,6 +1,6 @@
 """Serinus beside other stream processors: the same aggregation of the same topic in the same run.
 
-    python -m bench.peers [--brokers HOST:PORT] [--events 2000000] [--rounds 3] [--only faust]
+    python -m bench.peers [--brokers HOST:PORT] [--events 1000000] [--rounds 3] [--only faust]
 
 Writes ``bench/results/peers.json``. Peers are installed on the way, and those that cannot be are named.
 """
@@ -25,8 +25,12 @@ from bench.peers.traffic import Filled, fill
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "bench" / "results" / "peers.json"
 RUN_S = 120
-SHARES = {"full": 1.0, "packed": 5.0, "some": 0.05, "few": 0.0125}
+SHARES = {"full": 1.0, "packed": 10.0, "some": 0.1, "few": 0.024}
 """Events of each topic: slow peers get fewer, or the run would take an hour."""
+
+
+Pair = tuple[dict[str, Any], dict[str, Any]]
+"""What Serinus said, and what the peer said right after it."""
 
 
 class PeerFailedError(Exception):
@@ -61,7 +65,7 @@ def run(peer: Peer, command: list[str], brokers: str, filled: Filled) -> dict[st
 
 
 def measure(brokers: str, peers: list[Peer], *, events: int, rounds: int) -> dict[str, Any]:
-    """Every peer in every round, so that a noisy stretch slows all alike."""
+    """Every peer in every round, each right after a run of Serinus: a noisy stretch slows both alike."""
     topic = f"peers-{uuid.uuid4().hex[:8]}"
     wanted = {peer.events for peer in peers}
     topics = {
@@ -70,40 +74,49 @@ def measure(brokers: str, peers: list[Peer], *, events: int, rounds: int) -> dic
         if name in wanted
     }
     commands: dict[str, list[str]] = {}
-    found: dict[str, list[dict[str, Any]]] = {}
+    pairs: dict[str, list[Pair]] = {}
     failed: dict[str, str] = {}
     for peer in peers:
         try:
             commands[peer.name] = peer.command()
         except NotInstalledError as error:
             failed[peer.name] = f"not installed: {error}"
+    ours = peers[0]
     for _ in range(rounds):
         for peer in peers:
             if peer.name in failed:
                 continue
+            mine = run(ours, commands[ours.name], brokers, topics[ours.events])
             try:
-                said = run(peer, commands[peer.name], brokers, topics[peer.events])
+                said = mine if peer is ours else run(peer, commands[peer.name], brokers, topics[peer.events])
             except PeerFailedError as error:
                 failed[peer.name] = str(error)
                 continue
-            found.setdefault(peer.name, []).append(said)
-            print(f"{peer.name}: {said['events'] / said['seconds']:,.0f} events/s", flush=True)
-    rows = [row(peer, found[peer.name], found[peers[0].name]) for peer in peers if peer.name in found]
+            pairs.setdefault(peer.name, []).append((mine, said))
+            print(f"{peer.name}: {_rate(said):,.0f} events/s, Serinus just before: {_rate(mine):,.0f}", flush=True)
+    rows = [row(peer, pairs[peer.name]) for peer in peers if peer.name in pairs and peer.name not in failed]
     return {"events": topics["full"].total, "cores": os.cpu_count(), "rounds": rounds, "peers": rows, "failed": failed}
 
 
-def row(peer: Peer, runs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
-    """The medians of one peer. Ratios are taken within rounds: a noisy machine slows neighbours alike."""
-    ratios = [_rate(mine) / _rate(theirs) for mine, theirs in zip(ours, runs, strict=False)]
+def row(peer: Peer, pairs: list[Pair]) -> dict[str, Any]:
+    """The medians of one peer. Ratios are taken within pairs: a noisy machine slows neighbours alike."""
+    theirs = [said for _, said in pairs]
+    faster = [_rate(mine) / _rate(said) for mine, said in pairs]
+    less_cpu = [_cpu_us(said) / _cpu_us(mine) for mine, said in pairs]
     return {
         "name": peer.name,
-        "events": runs[0]["events"],
-        "events_per_s": round(statistics.median(map(_rate, runs))),
-        "cpu_us_per_event": round(statistics.median(1e6 * one["cpu_seconds"] / one["events"] for one in runs), 3),
-        "serinus_times_as_fast": round(statistics.median(ratios), 2),
+        "events": theirs[0]["events"],
+        "events_per_s": round(statistics.median(map(_rate, theirs))),
+        "cpu_us_per_event": round(statistics.median(map(_cpu_us, theirs)), 3),
+        "serinus_times_as_fast": round(statistics.median(faster), 2),
+        "times_the_cpu_of_serinus": round(statistics.median(less_cpu), 2),
         "bar": peer.bar,
-        "rounds": [round(_rate(one)) for one in runs],
+        "rounds": [(round(_rate(mine)), round(_rate(said))) for mine, said in pairs],
     }
+
+
+def _cpu_us(one: dict[str, Any]) -> float:
+    return float(1e6 * one["cpu_seconds"] / one["events"])
 
 
 def _rate(one: dict[str, Any]) -> float:
@@ -113,7 +126,7 @@ def _rate(one: dict[str, Any]) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brokers", help="a running Kafka; default: one of its own")
-    parser.add_argument("--events", type=int, default=2_000_000, help="of the largest topic (2,000,000)")
+    parser.add_argument("--events", type=int, default=1_000_000, help="of the topic of the fast ones (1,000,000)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="peers whose name has one of these words; Serinus always runs")
     parser.add_argument("--result", type=Path, default=RESULT, help="where it is written")

@@ -21,7 +21,7 @@ from streams.ingest.source import consumer_properties, records_of, split_errors
 
 
 class _Metered(IngestMetrics):
-    """Says how many events a batch had: a packed record has many."""
+    """Says how many events there were so far: a packed record has many."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _Metered(IngestMetrics):
 
     def took(self, events: int) -> None:
         super().took(events)
-        self.events = events
+        self.events += events
 
 
 class _Reports:
@@ -73,12 +73,13 @@ def main() -> None:
     engine = Engine(settings, "peers", reports, metrics)
     consumer: Any = Consumer(consumer_properties(settings) | {"group.id": str(uuid.uuid4())})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
-    due_s, done = time.monotonic(), False
+    seen, due_s, done = 0, time.monotonic(), False
     while not done:
         messages, _ = split_errors(consumer.consume(settings.batch_size, 0.05))
         if messages:
             engine.take(records_of(messages, topic=topic, embedded=False))
-            done = meter.saw(metrics.events)
+            done = meter.saw(metrics.events - seen)
+            seen = metrics.events
         now_s = time.monotonic()
         if done or now_s >= due_s:
             engine.flush(now_s=now_s, now_ms=time.time_ns() // 1_000_000, final=done)

@@ -86,10 +86,10 @@ def test_the_table_names_what_is_missing() -> None:
     ours, theirs = (
         [{"events": n, "seconds": 1.0, "cpu_seconds": 0.5} for n in rates] for rates in ((8, 4, 9), (2, 2, 3))
     )
-    found = row(peer, theirs, ours)
+    found = row(peer, list(zip(ours, theirs, strict=True)))
     assert found["serinus_times_as_fast"] == 3.0
     table = peers_table({"rounds": 3, "peers": [found], "failed": {"absent": "not installed: no Java"}})
-    assert "| other | 2 | 2 | 250000.00 µs | 3.00 × | ≥ 3 × |" in table
+    assert "| other | 2 | 2 | 3.00 × | 250000.00 µs | 3.00 × | ≥ 3 × |" in table
     assert "absent: not installed: no Java" in table
 
 
