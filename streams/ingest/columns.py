@@ -6,11 +6,12 @@ needs another way into :class:`Columns` and nothing else.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -32,7 +33,8 @@ LATENCY: Final = "latency_ms"
 VALUES: Final = "values."
 FEEDBACK: Final = "feedback."
 _NAMES_KEPT_MAX: Final = 16_384
-_FAR_MS: Final = 1 << 61
+FAR_MS: Final = 1 << 61
+"""No time of an event is as far from 1970, and differences of such times still fit."""
 
 Name = TypeVar("Name")
 Signature = tuple[str, str, str, str, bool]
@@ -105,15 +107,84 @@ def label_names(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(prefix + name, value) for name, value in labels for prefix in ("", FEEDBACK)]
 
 
-_signature = attrgetter("service", "version", "segment", "kind", "error")
+_signature: Callable[[Any], Signature] = attrgetter("service", "version", "segment", "kind", "error")
 
 
-class ColumnBuilder:
+class EventSplit(ABC):
+    """Splits decoded events into columns; how an event holds its numbers and labels is the decoder's business."""
+
+    def __init__(self) -> None:
+        self._signatures: Codes[Signature] = Codes()
+
+    def _split(self, events: list[Any], rows: Ints) -> tuple[Columns, Ints]:
+        """The columns, and the time of each event (Unix ms)."""
+        ts_ms = _times(events)
+        signature = self._signature_codes(events)
+        series_names, series_of, request_of, error_of = split_signatures(self._signatures)
+        request = request_of[signature]
+        metric_event, metric, value = self._numbers(events, request)
+        label_event, label = self._categories(events, request)
+        metrics, labels = self._names()
+        columns = Columns(
+            row=rows,
+            series=series_of[signature],
+            series_names=series_names,
+            pane=ts_ms // PANE_MS,
+            request=request,
+            error=error_of[signature] & request,
+            metric_event=metric_event,
+            metric=metric,
+            value=value,
+            metric_names=metric_names(metrics),
+            label_event=label_event,
+            label=label,
+            label_names=label_names(labels),
+            units=units_of(events),
+        )
+        return columns, ts_ms
+
+    def _signature_codes(self, events: list[Any]) -> Ints:
+        return self._signatures.of(list(map(_signature, events)))
+
+    @abstractmethod
+    def _numbers(self, events: list[Any], request: Flags) -> tuple[Ints, Ints, Floats]:
+        """``metric_event``, ``metric`` and ``value``: latencies and values as one list, so one grouping serves all."""
+
+    @abstractmethod
+    def _categories(self, events: list[Any], request: Flags) -> tuple[Ints, Ints]:
+        """``label_event`` and ``label``."""
+
+    @abstractmethod
+    def _names(self) -> tuple[Iterable[str], Iterable[tuple[str, str]]]:
+        """What the codes of metrics and of labels stand for; called after both were given."""
+
+
+def decoded(decode: Callable[[Any], Any], raw: Iterable[bytes | None]) -> tuple[list[Any], list[int]]:
+    """Decode records in one sweep of C code; only a bad one comes back to Python.
+
+    Returns
+    -------
+    What was decoded, and the indexes of the records that the decoder refused.
+    """
+    events: list[Any] = []
+    bad: list[int] = []
+    pending = iter(raw)
+    while True:
+        try:
+            # extend() keeps what it has when an item raises, and the iterator goes on behind that item.
+            events.extend(map(decode, pending))
+        except Exception:  # whatever a decoder raises on foreign bytes is the record's fault, never ours
+            bad.append(len(events) + len(bad))
+        else:
+            return events, bad
+
+
+class ColumnBuilder(EventSplit):
     """Turns records into columns and sets the bad ones aside. Keeps the codes of names from batch to batch."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._forget = False
-        self._signatures: Codes[Signature] = Codes()
         self._metrics: Codes[str] = Codes()
         self._labels: Codes[tuple[str, str]] = Codes()
 
@@ -126,17 +197,17 @@ class ColumnBuilder:
         """
         self._forget_when_many()
         rows, events, refused = _decode(records)
-        columns = self._columns(events, rows)
-        suspects = self._suspects(events, columns, records.log_ms)
+        columns, ts_ms = self._split(events, rows)
+        suspects = self._suspects(events, columns, ts_ms - records.log_ms[rows])
         if suspects.size:
-            found = _judge(suspects, rows, records)
+            found = _judge(rows[suspects], records)
             if found:
                 self._forget = True
                 refused += found
                 bad = {one.row for one in found}
                 keep = [index for index, row in enumerate(rows.tolist()) if row not in bad]
                 rows = rows[keep]
-                columns = self._columns([events[index] for index in keep], rows)
+                columns, _ = self._split([events[index] for index in keep], rows)
         refused.sort(key=lambda one: one.row)
         return columns, refused
 
@@ -147,31 +218,7 @@ class ColumnBuilder:
                 codes.clear()
         self._forget = False
 
-    def _columns(self, events: list[InferenceEvent], rows: Ints) -> Columns:
-        signature = self._signatures.of(list(map(_signature, events)))
-        series_names, series_of, request_of, error_of = split_signatures(self._signatures)
-        request = request_of[signature]
-        metric_event, metric, value = self._numbers(events, request)
-        label_event, label = self._categories(events, request)
-        return Columns(
-            row=rows,
-            series=series_of[signature],
-            series_names=series_names,
-            pane=_times(events) // PANE_MS,
-            request=request,
-            error=error_of[signature] & request,
-            metric_event=metric_event,
-            metric=metric,
-            value=value,
-            metric_names=metric_names(self._metrics),
-            label_event=label_event,
-            label=label,
-            label_names=label_names(self._labels),
-            units=units_of(events),
-        )
-
     def _numbers(self, events: list[InferenceEvent], request: Flags) -> tuple[Ints, Ints, Floats]:
-        """Latencies, then values, as one list of numbers: one grouping serves every metric."""
         latency_ms = np.array([event.latency_ms for event in events], dtype=np.float64)
         timed = np.flatnonzero(~np.isnan(latency_ms))
         maps = [event.values for event in events]
@@ -189,14 +236,16 @@ class ColumnBuilder:
         codes = np.fromiter(map(self._labels.__getitem__, pairs), np.int64, event_of.size)
         return event_of, 2 * codes + ~request[event_of]
 
-    def _suspects(self, events: list[InferenceEvent], columns: Columns, log_ms: Ints) -> Ints:
+    def _names(self) -> tuple[Iterable[str], Iterable[tuple[str, str]]]:
+        return self._metrics, self._labels
+
+    def _suspects(self, events: list[InferenceEvent], columns: Columns, ahead_ms: Ints) -> Ints:
         """Indexes of the events that may be faulty: at least all that are. Checked in bulk, names once each."""
         bad = np.zeros(len(events), dtype=bool)
         bad_signature = np.array([_bad_signature(name) for name in self._signatures], dtype=bool)
         if bad_signature.any():
-            bad |= bad_signature[self._signatures.of(list(map(_signature, events)))]
-        ahead = _times(events) - log_ms[columns.row]
-        bad |= (ahead > TS_AHEAD_MAX_MS) | (ahead < -TS_BEHIND_MAX_MS)
+            bad |= bad_signature[self._signature_codes(events)]
+        bad |= (ahead_ms > TS_AHEAD_MAX_MS) | (ahead_ms < -TS_BEHIND_MAX_MS)
         bad_metric = np.array([False, *(_bad_name(name) for name in self._metrics)], dtype=bool)
         odd = ~(np.abs(columns.value) <= MAGNITUDE_MAX) | bad_metric[columns.metric // 2]
         odd |= (columns.metric < 2) & (columns.value < 0)
@@ -210,45 +259,29 @@ class ColumnBuilder:
 
 
 def _decode(records: Records) -> tuple[Ints, list[InferenceEvent], list[Refused]]:
-    """Decode in one sweep of C code; only a bad record comes back to Python."""
+    """Decode, and refuse what is too long or cannot be decoded."""
     raw = records.raw
-    log_ms = records.log_ms
-    refused = [
-        one
-        for row in np.flatnonzero(np.fromiter(map(_size, raw), np.int64, len(raw)) > RECORD_BYTES_MAX).tolist()
-        if (one := refuse(row, raw[row], int(log_ms[row])))
-    ]
+    too_long = np.flatnonzero(np.fromiter(map(_size, raw), np.int64, len(raw)) > RECORD_BYTES_MAX)
+    refused = _judge(too_long, records)
     skipped = {one.row for one in refused}
-    todo = [row for row in range(len(raw)) if row not in skipped] if skipped else range(len(raw))
-    rows = list(todo)
-    events: list[InferenceEvent] = []
-    bad: set[int] = set()
-    pending = iter(raw if not skipped else [raw[row] for row in rows])
-    while True:
-        try:
-            # extend() keeps what it has when an item raises, and the iterator goes on behind that item.
-            events.extend(map(_decode_one, pending))
-            break
-        except Exception:  # whatever a decoder raises on foreign bytes is the record's fault, never ours
-            row = rows[len(events) + len(bad)]
-            bad.add(row)
-            if one := refuse(row, raw[row], int(log_ms[row])):
-                refused.append(one)
-    kept = [row for row in rows if row not in bad] if bad else rows
-    return np.array(kept, dtype=np.int64), events, refused
+    rows = np.array(
+        [row for row in range(len(raw)) if row not in skipped] if skipped else range(len(raw)), dtype=np.int64
+    )
+    events, bad = decoded(_decode_one, raw if not skipped else [raw[row] for row in rows.tolist()])
+    refused += _judge(rows[bad], records)
+    return np.delete(rows, bad), events, refused
 
 
 _decode_one = cast("Callable[[bytes | None], InferenceEvent]", decode_event)
 """A tombstone raises TypeError and is then judged like every other bad record."""
 
 
-def _times(events: list[InferenceEvent]) -> Ints:
-    times = [event.ts_ms for event in events]
+def _times(events: list[Any]) -> Ints:
     try:
-        return np.array(times, dtype=np.int64)
+        return np.fromiter(map(attrgetter("ts_ms"), events), np.int64, len(events))
     except OverflowError:
         # Such a time is refused anyway; clamped, it stays far outside the allowed range.
-        return np.array([max(-_FAR_MS, min(_FAR_MS, one)) for one in times], dtype=np.int64)
+        return np.array([max(-FAR_MS, min(FAR_MS, event.ts_ms)) for event in events], dtype=np.int64)
 
 
 def _bad_name(name: str) -> bool:
@@ -263,8 +296,8 @@ def _size(raw: bytes | None) -> int:
     return 0 if raw is None else len(raw)
 
 
-def _judge(suspects: Ints, rows: Ints, records: Records) -> list[Refused]:
-    judged = (refuse(row, records.raw[row], int(records.log_ms[row])) for row in rows[suspects].tolist())
+def _judge(rows: Ints, records: Records) -> list[Refused]:
+    judged = (refuse(row, records.raw[row], int(records.log_ms[row])) for row in rows.tolist())
     return [one for one in judged if one is not None]
 
 

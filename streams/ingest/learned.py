@@ -9,7 +9,7 @@ which alone says what is refused and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
 from operator import attrgetter
@@ -20,20 +20,8 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
-from schemas.report import PANE_MS
-from streams.ingest.columns import (
-    FEEDBACK,
-    LATENCY,
-    VALUES,
-    Codes,
-    Columns,
-    Signature,
-    label_names,
-    metric_names,
-    split_signatures,
-)
+from streams.ingest.columns import FAR_MS, FEEDBACK, LATENCY, VALUES, Columns, EventSplit, decoded
 from streams.ingest.dead_letters import MAGNITUDE_MAX
-from streams.ingest.unit_columns import units_of
 
 NAMES_MAX: Final = 512
 """Most services, versions, segments, and labels with a value; each on its own."""
@@ -41,9 +29,7 @@ NAMES_MAX: Final = 512
 FIELDS_MAX: Final = 32
 """Most metrics, and most labels. A struct holds all of them for each event, so more would cost more than they save."""
 
-_FAR_MS: Final = 1 << 61
 _NOT_IN_FIELDS = frozenset('"\\') | frozenset(map(chr, range(32)))
-_signature: Callable[[Any], Signature] = attrgetter("service", "version", "segment", "kind", "error")
 _Field = tuple[str, Any, Any]
 
 
@@ -91,10 +77,11 @@ class Names:
         return few and bool(self.services)
 
 
-class Schema:
+class Schema(EventSplit):
     """Decodes events that hold no other names than these."""
 
     def __init__(self, names: Names) -> None:
+        super().__init__()
         self.names = names
         self._metrics = sorted(names.metrics)
         self._labels = sorted(names.labels)
@@ -103,7 +90,6 @@ class Schema:
         labels = _struct("Labels", [(key, _label_type(self._labels, key), msgspec.UNSET) for key in keys])
         self._no_values, self._no_labels = values(), labels()
         self._decode = msgspec.json.Decoder(_event_type(names, values, labels)).decode
-        self._signatures: Codes[Signature] = Codes()
         self._label_codes = [
             {msgspec.UNSET: -1} | {value: code for code, (name, value) in enumerate(self._labels) if name == key}
             for key in keys
@@ -120,50 +106,15 @@ class Schema:
         -------
         The columns of the events that fit and are without fault, and the rows of all other records, in no order.
         """
-        events, odd = self._fitting(raw)
+        # The general decoder finds what does not fit again and says what it means.
+        events, odd = decoded(self._decode, raw)
         rows = np.delete(np.arange(len(raw)), odd) if odd else np.arange(len(raw))
-        columns = self._split(events, rows)
-        good = _good(events, columns, log_ms[rows])
+        columns, ts_ms = self._split(events, rows)
+        good = _good(columns, ts_ms - log_ms[rows])
         if not good.all():
             odd += rows[~good].tolist()
-            columns = self._split([events[index] for index in np.flatnonzero(good).tolist()], rows[good])
+            columns, _ = self._split([events[index] for index in np.flatnonzero(good).tolist()], rows[good])
         return columns, odd
-
-    def _fitting(self, raw: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
-        events: list[Any] = []
-        odd: list[int] = []
-        pending = iter(raw)
-        while True:
-            try:
-                # extend() keeps what it has when an item raises, and the iterator goes on behind that item.
-                events.extend(map(self._decode, pending))  # type: ignore[arg-type]  # None raises like any odd record
-            except Exception:  # the general decoder finds it again and says what it means
-                odd.append(len(events) + len(odd))
-            else:
-                return events, odd
-
-    def _split(self, events: list[Any], rows: Ints) -> Columns:
-        signature = self._signatures.of(list(map(_signature, events)))
-        series_names, series_of, request_of, error_of = split_signatures(self._signatures)
-        request = request_of[signature]
-        metric_event, metric, value = self._numbers(events, request)
-        label_event, label = self._categories(events, request)
-        return Columns(
-            row=rows,
-            series=series_of[signature],
-            series_names=series_names,
-            pane=_times(events) // PANE_MS,
-            request=request,
-            error=error_of[signature] & request,
-            metric_event=metric_event,
-            metric=metric,
-            value=value,
-            metric_names=metric_names(self._metrics),
-            label_event=label_event,
-            label=label,
-            label_names=label_names(self._labels),
-            units=units_of(events),
-        )
 
     def _numbers(self, events: list[Any], request: Flags) -> tuple[Ints, Ints, Floats]:
         nothing = self._no_values
@@ -191,19 +142,17 @@ class Schema:
         event = np.concatenate(at_events)
         return event, 2 * np.concatenate([a[b] for a, b in zip(found, at_events, strict=True)]) + ~request[event]
 
+    def _names(self) -> tuple[Iterable[str], Iterable[tuple[str, str]]]:
+        return self._metrics, self._labels
 
-def _good(events: list[Any], columns: Columns, log_ms: Ints) -> Flags:
+
+def _good(columns: Columns, ahead_ms: Ints) -> Flags:
     """Which events are without fault for certain; names are, since they were learned from such events."""
-    ahead = _times(events) - log_ms
-    good = (ahead <= TS_AHEAD_MAX_MS) & (ahead >= -TS_BEHIND_MAX_MS)
+    good = (ahead_ms <= TS_AHEAD_MAX_MS) & (ahead_ms >= -TS_BEHIND_MAX_MS)
     odd = np.abs(columns.value) > MAGNITUDE_MAX
     odd |= (columns.metric < 2) & (columns.value < 0)
     good[columns.metric_event[odd]] = False
     return good
-
-
-def _times(events: list[Any]) -> Ints:
-    return np.fromiter(map(attrgetter("ts_ms"), events), np.int64, len(events))
 
 
 def _frequent(codes: Ints, least: int) -> Iterable[int]:
@@ -228,7 +177,7 @@ def _event_type(names: Names, values: type[msgspec.Struct], labels: type[msgspec
         [
             ("service", Literal[tuple(sorted(names.services))]),
             ("version", Literal[tuple(sorted(names.versions))]),
-            ("ts_ms", Annotated[int, msgspec.Meta(ge=-_FAR_MS, le=_FAR_MS)]),
+            ("ts_ms", Annotated[int, msgspec.Meta(ge=-FAR_MS, le=FAR_MS)]),
             ("kind", Literal["request", "feedback"], "request"),
             ("error", bool, False),
             ("latency_ms", float | None, nan),
