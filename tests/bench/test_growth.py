@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,14 +14,21 @@ from bench.growth import AXES, Shape, cost, draw, events, growth_table
 RATIO_MAX = 3.0
 """Twice as much of anything costs at most some 2 times as much, and 4 times if it were quadratic."""
 
+TRIES_MIN, TRIES_MAX = 3, 8
+
 
 @pytest.mark.parametrize("axis", ["services", "segments", "metrics", "partitions"])
 def test_twice_as_much_does_not_cost_four_times_as_much(axis: str) -> None:
-    """The two largest sizes of each axis: CPU time of the least of three tries each."""
+    """The two largest sizes of each axis: the least CPU time of tries in turn, as other load may last for some."""
     half, whole = AXES[axis][-2:]
     assert whole == 2 * half
-    least = [min(cost(replace(Shape(), **{axis: size}), slices=2)["us"] for _ in range(3)) for size in (half, whole)]
-    assert least[1] < RATIO_MAX * least[0]
+    least = [inf, inf]
+    for tried in range(1, TRIES_MAX + 1):
+        tries = (cost(replace(Shape(), **{axis: size}), slices=2)["us"] for size in (half, whole))
+        least = [min(pair) for pair in zip(least, tries, strict=True)]
+        if tried >= TRIES_MIN and least[1] < RATIO_MAX * least[0]:
+            return
+    pytest.fail(f"{least[1]:.2f} µs an event against {least[0]:.2f} µs with half as many {axis}")
 
 
 def test_records_have_the_size_and_the_variety_that_is_asked_for() -> None:
