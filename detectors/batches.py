@@ -15,6 +15,9 @@ from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 
+_LOWEST: Final = np.array([[0.0], [0.0], [0.0], [0.0], [-np.finfo(np.float64).max], [-np.finfo(np.float64).max]])
+"""Of counts and sums of squares, then of means."""
+
 SHARE_MIN: Final = 1e-6
 """An arm with a smaller share of a block counts as missing: the nearest null is not computed accurately there."""
 
@@ -47,9 +50,12 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         check_rows(self.rows, self.stride)
-        for n, k in ((self.n_b, self.k_b), (self.n_c, self.k_c)):
-            if not (n.shape == k.shape == self.rows.shape and bool(((k >= 0) & (k <= n) & (n < np.inf)).all())):
-                raise ValueError("RateBatch: counts must be finite with 0 <= k <= n, one for each row")
+        columns = (self.n_b, self.n_c, self.k_b, self.k_c)
+        if {column.shape for column in columns} != {self.rows.shape}:
+            raise ValueError("RateBatch: every column has one entry for each row")
+        n, k = np.array(columns).reshape(2, -1)
+        if not np.logical_and.reduce((k >= 0) & (k <= n) & (n < np.inf)):
+            raise ValueError("RateBatch: counts must be finite with 0 <= k <= n, one for each row")
 
     @classmethod
     def of(cls, entries: Sequence[tuple[int, Rate, Rate]]) -> RateBatch:
@@ -66,7 +72,7 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
     def pairs(self) -> RateBatch:
         """The blocks that have both arms."""
         chosen = self.paired
-        if chosen.all():
+        if all(chosen.tolist()):
             return self
         n_b, k_b, n_c, k_c = (column[chosen] for column in (self.n_b, self.k_b, self.n_c, self.k_c))
         return RateBatch(self.rows[chosen], n_b, k_b, n_c, k_c, self.stride)
@@ -102,11 +108,11 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         check_rows(self.rows, self.stride)
-        columns = (self.n_b, self.mean_b, self.m2_b, self.n_c, self.mean_c, self.m2_c)
-        if any(column.shape != self.rows.shape for column in columns):
+        columns = (self.n_b, self.m2_b, self.n_c, self.m2_c, self.mean_b, self.mean_c)
+        if {column.shape for column in columns} != {self.rows.shape}:
             raise ValueError("MeanBatch: every column has one entry for each row")
         numbers = np.array(columns)
-        if not np.isfinite(numbers).all() or (numbers.size and numbers[[0, 2, 3, 5]].min() < 0):
+        if not np.logical_and.reduce((numbers >= _LOWEST) & (numbers < np.inf), axis=None):
             raise ValueError("MeanBatch: every number must be finite, and n and m2 >= 0")
 
     @classmethod
@@ -133,7 +139,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
 
     def take(self, chosen: Flags) -> MeanBatch:
         """Some of the blocks."""
-        if chosen.all():
+        if all(chosen.tolist()):
             return self
         return MeanBatch(
             self.rows[chosen],

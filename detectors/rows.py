@@ -3,6 +3,9 @@
 A worker keeps one group, one release with one canary: row 0 is the total and rows 1, 2, … are its segments. Many
 releases of one plan can be judged side by side in the same arrays, a group for each: then group g owns the rows from
 g × stride on, the first of them its total.
+
+A batch of one release has a handful of rows: there lists are five times as fast as numpy, and ``take`` is twice as fast
+as an index.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
 
     def summed(self, x: Floats) -> Floats:
         """[t, …] of each group, from [m, …] of the segments."""
-        sums: Floats = x.sum(axis=0, keepdims=True) if self.starts is None else np.add.reduceat(x, self.starts, axis=0)
+        if self.starts is not None:
+            return np.add.reduceat(x, self.starts, axis=0)
+        sums: Floats = np.add.reduce(x, axis=0, keepdims=True)
         return sums
 
     def with_sums(self, x: Floats) -> Floats:
@@ -45,7 +50,7 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
         gain = self.with_sums(x)
         after = tuple(known.copy() for known in sums)
         for known in after:
-            known[self.where] += gain
+            known[self.where] = known.take(self.where, axis=0) + gain
         return after
 
 
@@ -69,6 +74,11 @@ def placed(rows: Ints, stride: int | None = None) -> Placed:
     return Placed(np.concatenate([totals[starts], rows]), np.cumsum(first) - 1, starts)
 
 
+def height_of(rows: Ints) -> int:
+    """How many rows an array needs at least to hold these and the total: 1 when there are none."""
+    return max(rows.tolist(), default=0) + 1
+
+
 def check_rows(rows: Ints, stride: int | None = None) -> None:
     """Refuse rows that repeat, that are totals, or that are out of order where groups are.
 
@@ -80,7 +90,6 @@ def check_rows(rows: Ints, stride: int | None = None) -> None:
         if stride < 2 or rows.ndim != 1 or bool((rows % stride < 1).any() or (np.diff(rows, prepend=0) < 1).any()):
             raise ValueError("a batch of several groups has ascending rows of segments, none of them a total")
         return
-    # A batch has a handful of rows, and there are several batches a beat: lists are five times as fast as numpy here.
     named = rows.tolist() if rows.ndim == 1 else [0]
     if named and (min(named) < 1 or len(set(named)) != len(named)):
         raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {rows.tolist()}")

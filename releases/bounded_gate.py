@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from detectors.batches import MeanBatch, RateBatch, mean_batch
+from detectors.batches import RateBatch, mean_batch
 from detectors.blocks import Block
 from detectors.bounded_batches import beyond, bounded_batch
+from detectors.sequential.compared_rates import compare_rates
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
-from detectors.sequential.past import learn_means
-from detectors.sequential.two_by_two import log_ratio, tables_of
 from releases.margins import Margins
 from schemas.plan import Metric
 
@@ -62,14 +61,11 @@ class BoundedGate:
             batch = RateBatch(
                 batch.rows, n_b=batch.n_b, k_b=batch.n_b - batch.k_b, n_c=batch.n_c, k_c=batch.n_c - batch.k_c
             )
-        past, pairs = known.fail.past, batch.pairs
-        fail, bound = (detector.alternatives(past, pairs.rows) for detector in (self._fail, self._bound))
-        log_e = log_ratio(tables_of(pairs), *fail.beside(bound))
-        past, cut = learn_means(past, MeanBatch.of_rates(batch)), fail.gap.size
+        fail, bound = compare_rates(known.fail.past, batch, self._fail, self._bound)
         values = mean_batch(blocks, self._name, baseline=self._baseline, canary=canary)
         return BoundedKnown(
-            self._fail.advanced(known.fail, batch, log_e[:, :cut], past),
-            self._bound.advanced(known.bound, batch, log_e[:, cut:], past),
+            self._fail.advanced(known.fail, fail),
+            self._bound.advanced(known.bound, bound),
             self._effect.observe(known.effect, values),
             known.outside or beyond(blocks, self._name, self._limits, (self._baseline, canary)),
         )

@@ -8,18 +8,17 @@ from typing import Protocol
 
 import msgspec
 
-from detectors.batches import MeanBatch, mean_batch, rate_batch
+from detectors.batches import mean_batch, rate_batch
 from detectors.blocks import Block
 from detectors.sequential.averaging import log_either
 from detectors.sequential.bounds import MeanBound, MeanBoundState
 from detectors.sequential.compared import compare
+from detectors.sequential.compared_rates import compare_rates
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.sequential.mean_evalue import MeanEvalue, MeanEvalueState
-from detectors.sequential.past import learn_means
-from detectors.sequential.two_by_two import log_ratio, tables_of
 from releases.bounded_gate import BoundedGate, BoundedKnown
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
@@ -158,15 +157,11 @@ class RateGate:
         batch = rate_batch(blocks, lambda arm: arm.requests, baseline=self._baseline, canary=canary)
         if batch.rows.size == 0:
             return known
-        past, pairs = known.fail.past, batch.pairs
-        fail, bound = (detector.alternatives(past, pairs.rows) for detector in (self._fail, self._bound))
-        log_e = log_ratio(tables_of(pairs), *fail.beside(bound))
-        means = MeanBatch.of_rates(batch)
-        past, cut = learn_means(past, means), fail.gap.size
+        fail, bound = compare_rates(known.fail.past, batch, self._fail, self._bound)
         return RateKnown(
-            self._fail.advanced(known.fail, batch, log_e[:, :cut], past),
-            self._bound.advanced(known.bound, batch, log_e[:, cut:], past),
-            self._effect.observe(known.effect, means),
+            self._fail.advanced(known.fail, fail),
+            self._bound.advanced(known.bound, bound),
+            self._effect.observe(known.effect, fail.means),
         )
 
     def evidence(self, known: Known) -> float:

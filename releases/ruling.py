@@ -65,20 +65,18 @@ def found_of(
         known = state.known[canary]
         unknown = uncounted(state.counting, (plan.baseline, canary)) is not None
         for action in ("rollback", "hold"):
-            gates = [gate for gate in plan.gates if gate.on_fail == action]
-            logs = {
-                gate.label: _evidence(plan, gate_in(plan, gate, state.counting), known[gate.label]) for gate in gates
-            }
+            judges = [(gate, gate_in(plan, gate, state.counting)) for gate in plan.gates if gate.on_fail == action]
+            if not judges:
+                continue
+            logs = {gate.label: _evidence(plan, judge, known[gate.label]) for gate, judge in judges}
             together = release_evidence(plan, logs, action)
-            fails = bool(gates) and together >= fail_threshold(plan, len(running))
+            fails = together >= fail_threshold(plan, len(running))
             worst = max(logs, key=lambda label: logs[label]) if fails else None
-            for gate in gates:
-                alone = logs[gate.label]
-                if gate.label == worst:
+            for (gate, judge), (label, alone) in zip(judges, logs.items(), strict=True):
+                if label == worst:
                     found.append(Found(canary, gate, Verdict.FAIL, together))
                 else:
-                    judge = gate_in(plan, gate, state.counting)
-                    verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[gate.label], share_ppm, alone)
+                    verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[label], share_ppm, alone)
                     if verdict is Verdict.NO_DATA and not unknown and _awaits(plan, state, canary, gate):
                         verdict = Verdict.INCONCLUSIVE
                     if groups is not None and verdict in {Verdict.PASS, Verdict.INCONCLUSIVE} and gate.name != JOINT:

@@ -105,6 +105,8 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
     A unit is counted at the first request that says under which route it was sent: by its epoch or, without one, when
     the route in force has been so for longer than routers may lag.
     """
+    if not units.version:
+        return split
     fresh = np.flatnonzero((units.hash <= np.uint64(split.up_to)) & ~np.isin(units.hash, split.counted))
     versions = {plan.baseline, *plan.canaries}
     by_epoch = {asked.epoch: asked for asked in split.asked}
@@ -139,6 +141,8 @@ def split_evidence(plan: Plan, split: SplitSeen) -> Evidence | None:
     ERROR when chance makes a healthy split look so in at most one of 1 / ALPHA releases. A canary that has not
     answered anybody is silent, which is another matter (:mod:`releases.limits`).
     """
+    if not split.ratio.n.any():
+        return None
     test = SampleRatio(plan.canaries)
     by_canary = test.by_canary(split.ratio)
     name = plan.canaries[int(by_canary.argmax())]

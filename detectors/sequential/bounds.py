@@ -108,15 +108,15 @@ class MeanBound(msgspec.Struct, frozen=True):
         """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
         w, s, v_score, v_hc = (state.recent if recent else state.overall).swapaxes(0, 1)
         v = np.maximum(v_score, v_hc)
-        known = (v > 0) & ~np.isnan(state.r)
-        z = -s * np.sqrt(np.divide(w, v, out=np.zeros_like(v), where=known))
+        known = v > 0
+        z = -s * np.sqrt(w / np.where(known, v, 1.0))
         evidence = log_mixture_one_sided(z, w, np.where(known, state.r, 1.0))
         return np.where(known, evidence, 0.0)
 
     def _signed(self, compared: Differences) -> Floats:
         """[m, 4, G] what the blocks add to each sum, harm positive."""
         s = compared.s if self.worse == "higher" else -compared.s
-        return np.stack([compared.weight, s, compared.v_score, compared.v_hc], axis=1)
+        return np.array((compared.weight, s, compared.v_score, compared.v_hc)).swapaxes(0, 1)
 
     def _tuned(self, r: Floats, rows: Ints, mean: Floats, sd: Floats) -> Floats:
         """With r set in the rows that get their first evidence, from the baseline's earlier blocks."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats
 from detectors.batches import MeanBatch
+from detectors.rows import height_of
 from detectors.sequential.differences import Differences, Worse, differences, scales
 from detectors.sequential.past import Past, learn_means, spread
 
@@ -37,7 +38,7 @@ class Compared(NamedTuple):
 
     def take(self, chosen: Flags) -> Compared:
         """Some of the pairs."""
-        if chosen.all():
+        if all(chosen.tolist()):
             return self
         found = Differences(*(column[chosen] for column in self.found))
         return self._replace(pairs=self.pairs.take(chosen), found=found)
@@ -59,7 +60,7 @@ def compare(past: Past, batch: MeanBatch, worse: Worse, amounts: tuple[float, ..
     >>> compare(start_past(), batch, "higher", (0.0, 0.5)).found.s.tolist()
     [[2.0, 1.5]]
     """
-    mean, sd = spread(past, int(batch.rows.max()) + 1)
+    mean, sd = spread(past, height_of(batch.rows))
     pairs = batch.take(batch.paired)
     found = differences(pairs, scales(worse, np.array(amounts), mean[pairs.rows]))
     return Compared(batch, pairs, found, mean, sd, learn_means(past, batch))

@@ -48,9 +48,10 @@ def differences(batch: MeanBatch, scale: Floats) -> Differences:
     mean_b, m2_b = batch.mean_b[:, None] * scale, batch.m2_b[:, None] * scale**2
     n = n_c + n_b
     p = n_c / n
+    rest = 1 - p
     gap = mean_c - mean_b
     weight = n_c * n_b / n + np.zeros(gap.shape)
-    v_hc = (1 - p) ** 2 * (m2_c + n_c * ((1 - p) * gap) ** 2) + p**2 * (m2_b + n_b * (p * gap) ** 2)
+    v_hc = rest**2 * (m2_c + n_c * (rest * gap) ** 2) + p**2 * (m2_b + n_b * (p * gap) ** 2)
     v_score = weight * (m2_c + m2_b) / np.maximum(n - 2.0, 1.0)
     return Differences(weight, weight * gap, v_score, v_hc)
 

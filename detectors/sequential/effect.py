@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
-from detectors.rows import placed
+from detectors.rows import height_of, placed
 from detectors.sequential.differences import Differences, differences
 from detectors.sequential.normal_mixture import best_rho, bound_two_sided
 from detectors.sequential.past import grown
@@ -103,7 +103,7 @@ class Effect(msgspec.Struct, frozen=True):
         w = compared.weight[:, 0]
         arms = (pairs.n_b, pairs.n_c, w, w * pairs.mean_b, w * pairs.mean_c)
         added = np.array((*arms, compared.v_score[:, 0], compared.v_hc[:, 0])).T
-        known = grown(state.sums, int(pairs.rows.max()) + 1, 0.0)
+        known = grown(state.sums, height_of(pairs.rows), 0.0)
         return EffectState(*placed(pairs.rows, pairs.stride).added(added, known))
 
     def estimate(self, state: EffectState, row: int) -> Estimate:

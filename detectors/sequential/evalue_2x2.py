@@ -8,10 +8,11 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
-from detectors.batches import MeanBatch, RateBatch
+from detectors.batches import RateBatch
+from detectors.sequential.compared_rates import ComparedRates, compare_rates
 from detectors.sequential.onset import Mixture, advance, log_combined, log_evidence, start_mixture, with_rows
-from detectors.sequential.past import Past, learn_means, rate_of, start_past
-from detectors.sequential.two_by_two import Alternatives, log_ratio, odds_times, tables_of
+from detectors.sequential.past import Past, rate_of, start_past
+from detectors.sequential.two_by_two import Alternatives, odds_times
 
 RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 
@@ -78,28 +79,21 @@ class Evalue2x2(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        pairs = batch.pairs
-        log_e = log_ratio(tables_of(pairs), *self.alternatives(state.past, pairs.rows))
-        return self.advanced(state, batch, log_e, learn_rates(state.past, batch))
+        return self.advanced(state, *compare_rates(state.past, batch, self))
 
     def alternatives(self, past: Past, rows: Ints) -> Alternatives:
         """[m, J] of blocks in some rows, each θ_c beyond the edge of the null."""
         rate = rate_of(past, rows, self.prior_rate)
         theta_b = np.minimum(rate, 1.0 - self.tolerance - 1e-6 * (1.0 - self.tolerance))
         theta_c = odds_times(theta_b + self.tolerance, np.array(self.ratios))
-        one = np.ones(len(self.ratios))
-        return Alternatives(theta_b[:, None] * one, theta_c, self.tolerance * one)
+        gap = np.array([self.tolerance] * len(self.ratios))
+        return Alternatives(theta_b.repeat(gap.size).reshape(theta_c.shape), theta_c, gap)
 
-    def advanced(self, state: Evalue2x2State, batch: RateBatch, log_e: Floats, past: Past) -> Evalue2x2State:
-        """The same for a caller that has compared the blocks already.
-
-        Parameters
-        ----------
-        log_e : [m, J] of the blocks with both arms, against :meth:`alternatives`.
-        past : of the baseline, with these blocks in it.
-        """
+    def advanced(self, state: Evalue2x2State, compared: ComparedRates) -> Evalue2x2State:
+        """The same for a caller that has compared the blocks already."""
+        batch = compared.batch
         mixture = with_rows(state.mixture, batch.rows, batch.stride)
-        return Evalue2x2State(past, advance(mixture, batch.pairs.rows, log_e, batch.stride))
+        return Evalue2x2State(compared.past, advance(mixture, compared.rows, compared.log_e, batch.stride))
 
     def harm(self, state: Evalue2x2State) -> Floats:
         """[R] log e-value of each row."""
@@ -108,8 +102,3 @@ class Evalue2x2(msgspec.Struct, frozen=True):
     def evidence(self, state: Evalue2x2State) -> float:
         """Log e-value of the gate."""
         return log_combined(state.mixture)
-
-
-def learn_rates(past: Past, batch: RateBatch) -> Past:
-    """The past with the baseline's arm of a batch in it."""
-    return learn_means(past, MeanBatch.of_rates(batch))

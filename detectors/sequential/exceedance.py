@@ -16,14 +16,14 @@ from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.step_margin import (
     Exceedances,
     StepState,
-    advance_step,
+    advanced_step,
     excluded_step,
     gap_of,
     restart_step,
     start_step,
 )
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
-from detectors.summaries.log_histogram import LogHistogram, upper_edge
+from detectors.summaries.log_histogram import BIN_MAX, LogHistogram, upper_edge
 
 
 class ExceedanceState(msgspec.Struct, frozen=True, eq=False):
@@ -126,16 +126,15 @@ class Exceedance(msgspec.Struct, frozen=True):
         else:
             beyond = shifted(index, self.worse, self.tolerance, outwards=True)
             far = shifted(index, self.worse, self.margin, outwards=False)
-            edges = np.array([index, beyond, far], dtype=np.int64)
-            (n_b, k_b, _, far_b), (n_c, k_c, beyond_c, far_c) = (
-                self._counts(arms, edges) for arms in (batch.baseline, batch.canary)
-            )
-            seen = Exceedances(batch.rows, n_b, n_c, k_b, far_b, far_c, self._gaps(state.threshold, far))
+            of_baseline, of_canary = self._counts(batch, (index, beyond, far))
+            (n_b, k_b, _, far_b), (n_c, k_c, beyond_c, far_c) = of_baseline, of_canary
+            fail = self._fail.observe(state.fail, RateBatch(batch.rows, n_b, k_b, n_c, beyond_c))
+            seen = Exceedances(batch.rows, n_b, n_c, k_b, far_b, far_c, self._gaps(state.threshold, index, far))
             as_is = RateBatch(batch.rows, n_b, k_b, n_c, k_c)
             state = msgspec.structs.replace(
                 state,
-                fail=self._fail.observe(state.fail, RateBatch(batch.rows, n_b, k_b, n_c, beyond_c)),
-                step=advance_step(state.step, seen, prior_rate=self._rate),
+                fail=fail,
+                step=advanced_step(state.step, seen, fail.past, prior_rate=self._rate),
                 effect=Effect().observe(state.effect, MeanBatch.of_rates(as_is)),
             )
         return msgspec.structs.replace(
@@ -164,17 +163,22 @@ class Exceedance(msgspec.Struct, frozen=True):
         """The threshold now, in the metric's unit; None until there were enough values."""
         return None if state.threshold.bin is None else upper_edge(state.threshold.bin)
 
-    def _counts(self, arms: tuple[LogHistogram, ...], edges: np.ndarray) -> Floats:
-        """[4, m] values, and how many lie beyond each of three edges."""
-        bins = np.concatenate([arm.bins for arm in arms])
-        counts = np.concatenate([arm.counts for arm in arms]).astype(np.float64)
-        of_arm = np.repeat(np.arange(len(arms)), [arm.bins.size for arm in arms])
-        n = np.bincount(of_arm, counts, len(arms))
-        above = [np.bincount(of_arm, counts * (bins > edge), len(arms)) for edge in edges.tolist()]
-        return np.array([n, *(above if self.worse == "higher" else [n - one for one in above])])
+    def _counts(self, batch: HistogramBatch, edges: tuple[int, int, int]) -> Floats:
+        """[2, 4, m] of both arms: values, and how many lie beyond each of three edges."""
+        arms = (*batch.baseline, *batch.canary)
+        bins, counts = (np.concatenate(parts) for parts in zip(*((arm.bins, arm.counts) for arm in arms), strict=True))
+        # All bins are above the first edge, so the first row counts everything.
+        above = counts * (bins > np.array([[-BIN_MAX - 1], *([edge] for edge in edges)]))
+        ends = np.cumsum([0, *(arm.bins.size for arm in arms)])
+        upto = np.zeros((len(above), bins.size + 1), dtype=np.int64)
+        np.cumsum(above, axis=1, out=upto[:, 1:])
+        upto = upto.take(ends, axis=1)
+        found = (upto[:, 1:] - upto[:, :-1]).astype(np.float64).reshape(len(above), 2, -1).swapaxes(0, 1)
+        if self.worse == "lower":
+            found[:, 1:] = found[:, :1] - found[:, 1:]
+        return found
 
-    def _gaps(self, threshold: Threshold, far: int) -> Floats:
-        source, edges = threshold.source, np.array([threshold.bin, far], dtype=np.int64)
-        above = source.counts_above(edges)
-        between = abs(float(above[0] - above[1])) / source.n
-        return np.array([gap_of(share, between, float(source.n)) for share in self.shares])
+    def _gaps(self, threshold: Threshold, index: int, far: int) -> Floats:
+        source, n = threshold.source, threshold.source.n
+        between = source.count_between(index, far) / n
+        return np.array([gap_of(share, between, float(n)) for share in self.shares])

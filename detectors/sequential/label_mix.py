@@ -11,10 +11,11 @@ import numpy as np
 from detectors.arrays import Floats, Ints
 from detectors.batches import SHARE_MIN
 from detectors.label_batches import LabelBatch
+from detectors.rows import height_of, placed
 from detectors.sequential.effect import Estimate
 from detectors.sequential.onset import Mixture, advance, grow, log_combined, log_evidence, start_mixture
 from detectors.sequential.past import MEMORY_REQUESTS, grown
-from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+from detectors.sequential.two_by_two import Alternatives, Tables, log_ratio, odds_times
 from schemas.event import OTHER
 
 VALUES_MAX: Final = 64
@@ -113,12 +114,12 @@ class LabelMix(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0 or not batch.values:
             return state
-        state = _with_rows(state, int(batch.rows.max()) + 1)
+        state = _with_rows(state, height_of(batch.rows))
         known = _admitted(state.values, batch)
         fresh = len(known) - len(state.values)
         state = _with_columns(state, known)
         b, c = (_columns(counts, batch.values, known) for counts in (batch.b, batch.c))
-        n_b, n_c = batch.b.sum(axis=1), batch.c.sum(axis=1)
+        n_b, n_c = (np.add.reduce(counts, axis=1) for counts in (batch.b, batch.c))
         pair = np.minimum(n_b, n_c) > SHARE_MIN * (n_b + n_c)
         if pair.any():
             tables = Tables(*(counts[pair][:, :, None, None] for counts in (b, n_b[:, None], c, n_c[:, None])))
@@ -137,8 +138,8 @@ class LabelMix(msgspec.Struct, frozen=True):
     def excluded(self, state: LabelMixState, *, recent: bool = False) -> Floats:
         """[1, G] log evidence, of the total, against "some value's share changed by the margin"."""
         log_c = state.recent if recent else state.overall
-        top = log_c.max(axis=3)
-        evidence = top + np.log(np.exp(log_c - top[..., None]).mean(axis=3))
+        top = np.maximum.reduce(log_c, axis=3)
+        evidence = top + np.log(np.add.reduce(np.exp(log_c - top[..., None]), axis=3) / len(PASS_RATIOS))
         least: Floats = evidence.min(axis=(1, 2))[None, :]
         return least
 
@@ -164,21 +165,32 @@ class LabelMix(msgspec.Struct, frozen=True):
     def _compared(self, state: LabelMixState, tables: Tables, rows: Ints) -> LabelMixState:
         """With the evidence of the blocks that have both arms. FAIL bets on the values seen before only."""
         share = (state.k[rows] + _PRIOR_REQUESTS * _PRIOR_SHARE) / (state.n[rows, None] + _PRIOR_REQUESTS)
-        share = np.clip(share, _SHARE_FLOOR, 1.0 - _SHARE_FLOOR)
-        rate = np.stack([share, 1.0 - share], axis=2)[..., None]
+        share = np.minimum(np.maximum(share, _SHARE_FLOOR), 1.0 - _SHARE_FLOOR)
+        rate = _ways(share[:, :, None, None], 1.0)
         k_b, n_b, k_c, n_c = tables
-        both = (np.concatenate([k, n - k], axis=2) for k, n in ((k_b, n_b), (k_c, n_c)))
-        tables = Tables(next(both), n_b, next(both), n_c)
-
-        theta_b = np.minimum(rate, (1.0 - self.tolerance) * (1.0 - _SHARE_FLOOR))
-        theta_c = _odds(theta_b + self.tolerance, FAIL_RATIOS)
-        mixture, bets = state.mixture, state.log_weight.shape[1]
+        tables = Tables(_ways(k_b, n_b), n_b, _ways(k_c, n_c), n_c)
+        fail, bound = self._alternatives(rate)
+        log_e = log_ratio(tables, *Alternatives.beside((fail, bound)))
+        cut, bets, mixture = len(FAIL_RATIOS), state.log_weight.shape[1], state.mixture
         if bets:
-            log_e = log_ratio(tables, theta_b, theta_c, np.array(self.tolerance))[:, :bets]
-            mixture = advance(mixture, rows, log_e.reshape(rows.size, -1))
-        margins = np.array(self.margins)[:, None, None, None, None]
-        gain = log_ratio(tables, rate, np.minimum(_odds(rate, PASS_RATIOS), rate + margins), margins).sum(axis=1)
+            mixture = advance(mixture, rows, log_e[:, :bets, :, :cut].reshape(rows.size, -1))
+        gain = log_e[..., cut:].sum(axis=0).reshape(*rate.shape[1:3], len(self.margins), -1)
+        gain = gain.transpose(2, 0, 1, 3)
         return msgspec.structs.replace(state, mixture=mixture, overall=state.overall + gain, recent=state.recent + gain)
+
+    def _alternatives(self, rate: Floats) -> tuple[Alternatives, Alternatives]:
+        """Of FAIL [m, V + 1, 2, J] beyond the tolerance, and of PASS [m, V + 1, 2, G J'], none beyond its margin."""
+        least = np.minimum(rate, (1.0 - self.tolerance) * (1.0 - _SHARE_FLOOR))
+        worse = _odds(least + self.tolerance, FAIL_RATIOS)
+        gap = np.array([margin for margin in self.margins for _ in PASS_RATIOS])
+        alike = np.minimum(_odds(rate, PASS_RATIOS * len(self.margins)), rate + gap)
+        fail = Alternatives(least + np.zeros(worse.shape), worse, np.array([self.tolerance] * len(FAIL_RATIOS)))
+        return fail, Alternatives(rate + np.zeros(alike.shape), alike, gap)
+
+
+def _ways(part: Floats, whole: Floats | float) -> Floats:
+    """[m, V + 1, 2, 1] a value's part of a whole, and the rest: to rise and to fall."""
+    return np.concatenate([part, whole - part], axis=2)
 
 
 def _odds(rate: Floats, ratios: tuple[float, ...]) -> Floats:
@@ -187,7 +199,7 @@ def _odds(rate: Floats, ratios: tuple[float, ...]) -> Floats:
 
 def _points(log_weight: Floats) -> Floats:
     """[R, 12 V] the weight of each grid point."""
-    return np.repeat(log_weight - log(_POINTS), _POINTS, axis=1)
+    return (log_weight - log(_POINTS)).repeat(_POINTS, axis=1)
 
 
 def _admitted(values: tuple[str, ...], batch: LabelBatch) -> tuple[str, ...]:
@@ -256,21 +268,17 @@ def _summed(state: LabelMixState, rows: Ints, arms: tuple[Floats, Floats, Floats
     b, c, n_b, n_c = arms
     w = n_b * n_c / (n_b + n_c)
     additions = {"n_b": n_b, "n_c": n_c, "w": w, "b": b * (w / n_b)[:, None], "c": c * (w / n_c)[:, None]}
-    sums = {}
-    for name, new in additions.items():
-        total = getattr(state, name).copy()
-        total[rows] += new
-        total[0] += new.sum(axis=0)
-        sums[name] = total
+    place = placed(rows)
+    sums = {name: place.added(new, getattr(state, name))[0] for name, new in additions.items()}
     return msgspec.structs.replace(state, **sums)
 
 
 def _learned(state: LabelMixState, batch: LabelBatch, b: Floats, n_b: Floats) -> LabelMixState:
     """With the baseline's counts in its past, the old ones forgotten a little."""
-    where = np.concatenate([np.zeros(1, dtype=np.int64), batch.rows])
-    added_n, added_k = np.concatenate([[n_b.sum()], n_b]), np.vstack([b.sum(axis=0, keepdims=True), b])
+    place = placed(batch.rows)
+    where, added_n, added_k = place.where, place.with_sums(n_b), place.with_sums(b)
     kept = np.exp(-added_n / MEMORY_REQUESTS)
     n, k = state.n.copy(), state.k.copy()
-    n[where] = n[where] * kept + added_n
-    k[where] = k[where] * kept[:, None] + added_k
+    n[where] = n.take(where) * kept + added_n
+    k[where] = k.take(where, axis=0) * kept[:, None] + added_k
     return msgspec.structs.replace(state, n=n, k=k)

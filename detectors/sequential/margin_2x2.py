@@ -9,10 +9,10 @@ import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.batches import RateBatch
-from detectors.rows import placed
-from detectors.sequential.evalue_2x2 import learn_rates
+from detectors.rows import height_of, placed
+from detectors.sequential.compared_rates import ComparedRates, compare_rates
 from detectors.sequential.past import Past, grown, rate_of, start_past
-from detectors.sequential.two_by_two import Alternatives, log_ratio, odds_times, tables_of
+from detectors.sequential.two_by_two import Alternatives, odds_times
 
 RATIOS: Final = (0.7, 1.0, 1.3)
 
@@ -78,35 +78,28 @@ class Margin2x2(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        pairs = batch.pairs
-        log_e = log_ratio(tables_of(pairs), *self.alternatives(state.past, pairs.rows))
-        return self.advanced(state, batch, log_e, learn_rates(state.past, batch))
+        return self.advanced(state, *compare_rates(state.past, batch, self))
 
     def alternatives(self, past: Past, rows: Ints) -> Alternatives:
         """[m, G J] of blocks in some rows: for each margin its alternatives, none beyond it."""
-        theta_b = rate_of(past, rows, self.prior_rate)[:, None]
-        gap = np.repeat(self.margins, len(RATIOS))
-        theta_c = np.tile(odds_times(theta_b[:, 0], np.array(RATIOS)), len(self.margins))
-        return Alternatives(theta_b + np.zeros(gap.size), np.minimum(theta_c, theta_b + gap), gap)
+        rate = rate_of(past, rows, self.prior_rate)
+        gap = np.array([margin for margin in self.margins for _ in RATIOS])
+        theta_c = odds_times(rate, np.array(RATIOS * len(self.margins)))
+        theta_b = rate.repeat(gap.size).reshape(theta_c.shape)
+        return Alternatives(theta_b, np.minimum(theta_c, theta_b + gap), gap)
 
-    def advanced(self, state: Margin2x2State, batch: RateBatch, log_e: Floats, past: Past) -> Margin2x2State:
-        """The same for a caller that has compared the blocks already.
-
-        Parameters
-        ----------
-        log_e : [m, G J] of the blocks with both arms, against :meth:`alternatives`.
-        past : of the baseline, with these blocks in it.
-        """
-        overall, recent = (grown(log_c, int(batch.rows.max()) + 1, 0.0) for log_c in (state.overall, state.recent))
-        rows = batch.pairs.rows
+    def advanced(self, state: Margin2x2State, compared: ComparedRates) -> Margin2x2State:
+        """The same for a caller that has compared the blocks already."""
+        batch, rows = compared.batch, compared.rows
+        overall, recent = (grown(log_c, height_of(batch.rows), 0.0) for log_c in (state.overall, state.recent))
         if rows.size:
-            gain = log_e.reshape(-1, len(self.margins), len(RATIOS))
+            gain = compared.log_e.reshape(-1, len(self.margins), len(RATIOS))
             overall, recent = placed(rows, batch.stride).added(gain, overall, recent)
-        return Margin2x2State(past, overall, recent)
+        return Margin2x2State(compared.past, overall, recent)
 
     def excluded(self, state: Margin2x2State, *, recent: bool = False) -> Floats:
         """[R, G] log e-value against each margin, averaged over the alternatives; ``recent``: since the last step."""
         log_c = state.recent if recent else state.overall
-        top = log_c.max(axis=2)
+        top = np.maximum.reduce(log_c, axis=2)
         evidence: Floats = top + np.log(np.add.reduce(np.exp(log_c - top[:, :, None]), axis=2) / len(RATIOS))
         return evidence

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
-from detectors.rows import placed
+from detectors.rows import height_of, placed
 from detectors.sequential.past import grown
 from detectors.sequential.row_weights import (
     shared_out,
@@ -88,7 +88,7 @@ def with_rows(mixture: Mixture, rows: Ints, stride: int | None = None) -> Mixtur
     rows, stride : of the segments, as :func:`detectors.rows.placed` takes them; at least one.
     """
     if stride is None:
-        return grow(mixture, int(rows.max()) + 1)
+        return grow(mixture, height_of(rows))
     newest = rows[np.diff(rows // stride, append=-1) != 0]
     known = newest < mixture.moments.size
     if known.all() and np.isfinite(mixture.log_weight[newest]).all():
@@ -128,14 +128,16 @@ def advance(mixture: Mixture, rows: Ints, log_e: Floats, stride: int | None = No
     moments, rest = grown_up.moments.copy(), grown_up.rest.copy()
     log_c, log_a = grown_up.log_c.copy(), grown_up.log_a.copy()
 
-    order = moments[where] // SLOT_MOMENTS + 2.0
-    opens = moments[where] % SLOT_MOMENTS == 0
-    weight = 1.0 / (SLOT_CONSTANT * order * np.log(order) ** 2)
-    log_w = np.where(opens, np.log(weight), -np.inf)
-    log_c[where] += gain
-    log_a[where] = gain + np.logaddexp(log_a[where], log_w[:, None])
-    rest[where] -= np.where(opens, weight, 0.0)
-    moments[where] += 1
+    before = moments.take(where)
+    opening = where[before % SLOT_MOMENTS == 0]
+    if opening.size:
+        order = moments[opening] // SLOT_MOMENTS + 2.0
+        weight = 1.0 / (SLOT_CONSTANT * order * np.log(order) ** 2)
+        log_a[opening] = np.logaddexp(log_a[opening], np.log(weight)[:, None])
+        rest[opening] -= weight
+    log_c[where] = log_c.take(where, axis=0) + gain
+    log_a[where] = log_a.take(where, axis=0) + gain
+    moments[where] = before + 1
     return Mixture(log_c, log_a, moments, rest, grown_up.log_weight)
 
 
@@ -151,15 +153,15 @@ def log_evidence(mixture: Mixture, log_weight: Floats | None = None) -> Floats:
     if points == 0:
         return np.zeros(mixture.moments.size)
     log_rest = np.log(mixture.rest)
-    top = np.maximum(np.maximum(mixture.log_c.max(axis=1), mixture.log_a.max(axis=1)), log_rest)
+    top = np.maximum(log_rest, np.maximum.reduce(np.maximum(mixture.log_c, mixture.log_a), axis=1))
     both = (np.exp(sums - top[:, None]) for sums in (mixture.log_c, mixture.log_a))
     rest = np.exp(log_rest - top)
     if log_weight is None:
         cumulative, started = (np.add.reduce(sums, axis=1) / points for sums in both)
     else:
         weight = np.exp(log_weight)
-        cumulative, started = ((weight * sums).sum(axis=1) for sums in both)
-        rest = rest * weight.sum(axis=1)
+        cumulative, started = (np.add.reduce(weight * sums, axis=1) for sums in both)
+        rest = rest * np.add.reduce(weight, axis=1)
     evidence: Floats = top + np.log(0.5 * (cumulative + started + rest))
     return evidence
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch
-from detectors.rows import placed
+from detectors.rows import height_of, placed
 
 MEMORY_REQUESTS: Final = 3_000.0
 """Weight of a request falls by 1/e while this many later requests of its row arrive."""
@@ -20,6 +20,7 @@ PRIOR_REQUESTS: Final = 100.0
 PAST_MIN: Final = 20.0
 """Values of the baseline before the first bet: a standard deviation from fewer can ruin every bet for good."""
 
+_N_MIN: Final = 1e-300
 _CV_OF_A_CONSTANT: Final = 0.1
 _CV_MIN: Final = 1e-9
 _MEAN_MIN: Final = 1e-100
@@ -66,29 +67,29 @@ def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats, stride
     """
     if rows.size == 0:
         return past
-    height = int(rows.max()) + 1
+    height = height_of(rows)
     place = placed(rows, stride)
     where, total = place.where, place.summed(n)
     pooled = place.summed(n * mean) / np.maximum(total, 1.0)
     spread = place.summed(m2 + n * (mean - pooled[place.group]) ** 2)
-    added_n, added_mean, added_m2 = (np.concatenate(both) for both in ((total, n), (pooled, mean), (spread, m2)))
+    added_n, added_mean, added_m2 = np.concatenate([total, n, pooled, mean, spread, m2]).reshape(3, -1)
 
-    counts, means, squares = (grown(a, height, 0.0).copy() for a in (past.n, past.mean, past.m2))
+    known = np.array([grown(a, height, 0.0) for a in (past.n, past.mean, past.m2)])
+    old_n, old_mean, old_m2 = known.take(where, axis=1)
     kept = np.exp(-added_n / MEMORY_REQUESTS)
-    old_n, old_mean = counts[where] * kept, means[where]
+    old_n = old_n * kept
     new_n = old_n + added_n
-    share = np.divide(added_n, new_n, out=np.zeros_like(new_n), where=new_n > 0)
+    share = added_n / np.maximum(new_n, _N_MIN)
     difference = added_mean - old_mean
-    counts[where] = new_n
-    means[where] = old_mean + difference * share
-    squares[where] = squares[where] * kept + added_m2 + difference**2 * old_n * share
-    return Past(counts, means, squares)
+    m2 = old_m2 * kept + added_m2 + difference**2 * old_n * share
+    known[:, where] = (new_n, old_mean + difference * share, m2)
+    return Past(*known)
 
 
 def rate_of(past: Past, rows: Ints, prior: float) -> Floats:
     """[m] the baseline's rate in each row: the past's, drawn towards a prior of PRIOR_REQUESTS requests."""
-    height = int(rows.max()) + 1 if rows.size else 1
-    n, mean = grown(past.n, height, 0.0)[rows], grown(past.mean, height, 0.0)[rows]
+    height = height_of(rows)
+    n, mean = (grown(known, height, 0.0).take(rows) for known in (past.n, past.mean))
     rates: Floats = (n * mean + PRIOR_REQUESTS * prior) / (n + PRIOR_REQUESTS)
     return rates
 

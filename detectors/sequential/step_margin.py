@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.batches import SHARE_MIN
-from detectors.rows import placed
+from detectors.rows import height_of, placed
 from detectors.sequential.past import Past, grown, learn, rate_of, start_past
 from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
 
@@ -90,29 +90,34 @@ def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> S
     ----------
     prior_rate : of the baseline beyond q, within (0, 1).
     """
+    return advanced_step(state, seen, _learned(state.near, seen, seen.k_b), prior_rate=prior_rate)
+
+
+def advanced_step(state: StepState, seen: Exceedances, near: Past, *, prior_rate: float) -> StepState:
+    """The same for a caller that has learned already: ``near`` is the past beyond q with these blocks in it."""
     paired = np.minimum(seen.n_b, seen.n_c) > SHARE_MIN * (seen.n_b + seen.n_c)
     rows = seen.rows[paired]
-    height = int(seen.rows.max()) + 1 if seen.rows.size else 1
+    height = height_of(seen.rows)
     overall, recent = (grown(log_c, height, 0.0) for log_c in (state.overall, state.recent))
     if rows.size:
-        gaps = seen.gaps[:, None]
-        theta_b = rate_of(state.near, rows, prior_rate)[:, None, None]
-        theta_b = np.minimum(theta_b, (1.0 - gaps) * (1.0 - 1e-6))
+        gaps = seen.gaps.repeat(len(RATIOS))
+        theta_b = np.minimum(rate_of(state.near, rows, prior_rate)[:, None], (1.0 - gaps) * (1.0 - 1e-6))
         far = rate_of(state.far, rows, 0.5 * prior_rate)
-        theta_c = np.minimum(odds_times(far, np.array(RATIOS))[:, None, :], theta_b + gaps)
+        theta_c = np.minimum(odds_times(far, np.array(RATIOS * seen.gaps.size)), theta_b + gaps)
         counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
-        gain = log_ratio(Tables(*(count[paired][:, None, None] for count in counts)), theta_b, theta_c, gaps)
-        overall, recent = placed(rows).added(gain, overall, recent)
-    near, beyond = (
-        learn(past, seen.rows, n=seen.n_b, mean=k / np.maximum(seen.n_b, 1.0), m2=np.zeros_like(k))
-        for past, k in ((state.near, seen.k_b), (state.far, seen.far_b))
-    )
-    return StepState(near, beyond, overall, recent)
+        gain = log_ratio(Tables(*(count[paired][:, None] for count in counts)), theta_b, theta_c, gaps)
+        overall, recent = placed(rows).added(gain.reshape(rows.size, *overall.shape[1:]), overall, recent)
+    return StepState(near, _learned(state.far, seen, seen.far_b), overall, recent)
+
+
+def _learned(past: Past, seen: Exceedances, k: Floats) -> Past:
+    """The past with the baseline's values beyond an edge in it."""
+    return learn(past, seen.rows, n=seen.n_b, mean=k / np.maximum(seen.n_b, 1.0), m2=np.zeros(k.size))
 
 
 def excluded_step(state: StepState, *, recent: bool = False) -> Floats:
     """[R, G] log e-value against each share's null, averaged over the alternatives."""
     log_c = state.recent if recent else state.overall
-    top = log_c.max(axis=2)
-    evidence: Floats = top + np.log(np.exp(log_c - top[:, :, None]).mean(axis=2))
+    top = np.maximum.reduce(log_c, axis=2)
+    evidence: Floats = top + np.log(np.add.reduce(np.exp(log_c - top[:, :, None]), axis=2) / len(RATIOS))
     return evidence

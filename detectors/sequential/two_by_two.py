@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,11 +48,13 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
         return mixed
     share_c = n_c / (n_b + n_c)
     share_b, free = 1.0 - share_c, 1.0 - gap
-    a = (share_b * (free - gap + theta_b) + share_c * (free + theta_c)) / -3.0
-    b = share_b * (theta_b * (free - gap) - gap * free) + share_c * (theta_c - gap)
-    c = share_b * theta_b * (gap * free)
-    radius = np.sqrt(a * a - b / 3.0)
-    cosine = (0.5 * (a * b - c) - a * a * a) / (radius * radius * radius)
+    between, product = free - gap, gap * free
+    a = (share_b * (between + theta_b) + share_c * (free + theta_c)) / -3.0
+    b = share_b * (theta_b * between - product) + share_c * (theta_c - gap)
+    c = share_b * theta_b * product
+    a_squared = a * a
+    radius = np.sqrt(a_squared - b / 3.0)
+    cosine = (0.5 * (a * b - c) - a_squared * a) / (radius * radius * radius)
     angle = (np.arccos(np.maximum(np.minimum(cosine, 1.0), -1.0)) - 2.0 * np.pi) / 3.0
     ceiling = free * (1.0 - _MARGIN)
     q: Floats = np.minimum(np.maximum(2.0 * radius * np.cos(angle) - a, _MARGIN), ceiling)
@@ -72,7 +75,7 @@ class Alternatives(NamedTuple):
     """What each block's table is compared with, in columns: (theta_b, theta_c) [m, J] against a null with ``gap`` [J].
 
     >>> one = Alternatives(np.full((1, 1), 0.01), np.full((1, 1), 0.02), np.zeros(1))
-    >>> one.beside(one).theta_c.tolist()
+    >>> Alternatives.beside([one, one]).theta_c.tolist()
     [[0.02, 0.02]]
     """
 
@@ -80,9 +83,12 @@ class Alternatives(NamedTuple):
     theta_c: Floats
     gap: Floats
 
-    def beside(self, other: Alternatives) -> Alternatives:
-        """The columns of both: what shares its tables is compared at once."""
-        return Alternatives(*(np.concatenate(pair, axis=-1) for pair in zip(self, other, strict=True)))
+    @classmethod
+    def beside(cls, parts: Sequence[Alternatives]) -> Alternatives:
+        """The columns of all parts, at least one: what shares its tables is compared at once."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate(columns, axis=-1) for columns in zip(*parts, strict=True)))
 
 
 class Tables(NamedTuple):

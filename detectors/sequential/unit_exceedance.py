@@ -201,9 +201,9 @@ class UnitExceedance(msgspec.Struct, frozen=True):
 
     def _between(self, threshold: Threshold, far: int) -> float:
         """What the baseline has between both edges, two standard errors taken off."""
-        above = threshold.source.counts_above(np.array([threshold.bin, far], dtype=np.int64))
-        between = abs(float(above[0] - above[1])) / threshold.source.n
-        return gap_of(0.5, between, float(threshold.source.n))
+        assert threshold.bin is not None
+        source, n = threshold.source, threshold.source.n
+        return gap_of(0.5, source.count_between(threshold.bin, far) / n, float(n))
 
     def _bounded(self, state: UnitExceedanceState, batch: UnitBatch, between: float) -> UnitExceedanceState:
         """With the blocks in the sums of PASS, and in the past."""

@@ -215,12 +215,12 @@ class LogHistogram(msgspec.Struct, frozen=True, eq=False):
         """How many values lie above the upper edge of a bin. Exact."""
         return int(self.counts[int(np.searchsorted(self.bins, index, side="right")) :].sum())
 
-    def counts_above(self, indexes: Ints) -> Floats:
-        """[G] how many values lie above the upper edge of each bin, as floats. Exact.
+    def count_between(self, one: int, other: int) -> int:
+        """How many values lie between the upper edges of two bins, in either order. Exact.
 
-        >>> LogHistogram.of(np.array([1.0, 2.0])).counts_above(bin_of(np.array([0.5, 1.0, 2.0]))).tolist()
-        [2.0, 1.0, 0.0]
+        >>> values, bins = LogHistogram.of(np.array([1.0, 2.0])), bin_of(np.array([0.5, 1.0, 2.0])).tolist()
+        >>> [values.count_between(bins[2], index) for index in bins]
+        [2, 1, 0]
         """
-        cumulated = np.concatenate([np.zeros(1), np.cumsum(self.counts, dtype=np.float64)])
-        above: Floats = cumulated[-1] - cumulated[np.searchsorted(self.bins, indexes, side="right")]
-        return above
+        first, last = np.searchsorted(self.bins, sorted((one, other)), side="right").tolist()
+        return int(self.counts[first:last].sum())

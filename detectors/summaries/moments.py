@@ -74,19 +74,18 @@ class Moments(msgspec.Struct, frozen=True, gc=False):
 
     def merge(self, other: Moments) -> Moments:
         """The moments of the values of both."""
-        if self.n == 0:
-            return other
-        if other.n == 0:
-            return self
-        n = self.n + other.n
-        difference = other.mean - self.mean
-        mean = self.mean + difference * (other.n / n)
-        return Moments(n, mean, self.m2 + other.m2 + difference * difference * (self.n * (other.n / n)))
+        return Moments.merge_all((self, other))
 
     @classmethod
     def merge_all(cls, parts: Iterable[Moments]) -> Moments:
         """The moments of the values of all parts, merged in the given order."""
-        merged = cls()
+        n, mean, m2 = 0, 0.0, 0.0
         for part in parts:
-            merged = merged.merge(part)
-        return merged
+            if n == 0:
+                n, mean, m2 = part.n, part.mean, part.m2
+            elif part.n:
+                before, n = n, n + part.n
+                share, difference = part.n / n, part.mean - mean
+                mean += difference * share
+                m2 = m2 + part.m2 + difference * difference * (before * share)
+        return cls(n, mean, m2)
