@@ -17,7 +17,7 @@ from releases.joint_sentence import joint_sentence
 from releases.judge import JudgeState, gate_in
 from releases.margins import margin_at
 from releases.ruling import Found, by_group, found_of, with_split
-from releases.sentence import Arms, comparison, degradation, once_in
+from releases.sentence import Arms, comparison, degradation, lately_text, once_in
 from releases.split_check import split_evidence
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import JOINT, Metric, Plan
@@ -138,7 +138,8 @@ def _evidence(
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
         case Verdict.FAIL:
-            sentence = f"{counts}; {once_in(log_evidence)}"
+            newest = lately_text(gate, arms, estimate, f"{where}{by_unit}", judge.detail(known, row))
+            sentence = f"{newest or counts}; {once_in(log_evidence)}"
         case Verdict.PASS:
             sentence = f"{counts}; more than {margin} worse is excluded"
         case Verdict.NO_DATA:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from detectors.sequential.effect import Estimate
 from schemas.plan import Metric
 
 _SUFFIX_MS = ("_ms",)
@@ -93,6 +94,37 @@ def comparison(metric: Metric, arms: Arms, *, detail: float | str | None = None)
     if metric.kind != "rate" and arms.canary_value is not None and arms.baseline_value:
         return f"{text}, {100 * (arms.canary_value / arms.baseline_value - 1):+.1f} %"
     return text
+
+
+def lately_text(metric: Metric, arms: Arms, estimate: Estimate, where: str, detail: float | str | None) -> str:
+    """What both versions showed lately, when that is what the harm is; or nothing.
+
+    Parameters
+    ----------
+    metric, arms, detail : as for :func:`comparison`, since the start.
+    estimate : of both, with the newest stretch.
+    where : the segment, and what was counted.
+
+    >>> from detectors.sequential.lately import Stretch
+    >>> arms = Arms("v2", 0.0105, "v1", 0.0096)
+    >>> found = Estimate(45_000, 45_633, 0.0096, 0.0105, 0.0009, None, None, Stretch(931, 0.0102, 0.0487))
+    >>> lately_text(Metric("error_rate"), arms, found, "", None)
+    'error_rate 4.87 % (v2) vs 1.02 % (v1) in the last 931 requests of v2 (1.05 % vs 0.96 % in all 45,633)'
+    """
+    newest = estimate.lately
+    if newest is None or not _harmful(metric, newest.canary - newest.baseline):
+        return ""
+    pair = comparison(metric, arms._replace(canary_value=newest.canary, baseline_value=newest.baseline), detail=detail)
+    what = "pieces of feedback on" if metric.delayed else "requests of"
+    since = f"{amount(metric, arms.canary_value)} vs {amount(metric, arms.baseline_value)} in all {estimate.n_canary:,}"
+    return f"{pair}{where} in the last {newest.n_canary:,} {what} {arms.canary} ({since})"
+
+
+def _harmful(metric: Metric, difference: float) -> bool:
+    """Whether a difference is in the direction that the metric calls worse. More beyond a quantile always is."""
+    if metric.worse == "either" or metric.kind == "mix":
+        return True
+    return (difference > 0) == (metric.worse == "higher" or metric.level is not None)
 
 
 def once_in(log_evidence: float) -> str:

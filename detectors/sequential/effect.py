@@ -12,10 +12,12 @@ from detectors.arrays import Floats
 from detectors.batches import MeanBatch
 from detectors.rows import height_of, placed
 from detectors.sequential.differences import Differences, differences
+from detectors.sequential.lately import Lately, Stretch, most_telling, start_lately, with_blocks
 from detectors.sequential.normal_mixture import best_rho, bound_two_sided
 from detectors.sequential.past import grown
 
 _TUNED_WEIGHT: Final = 500.0
+_COLUMNS: Final = 7
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -26,6 +28,7 @@ class Estimate(msgspec.Struct, frozen=True):
     n_baseline, n_canary : requests or values that were compared within blocks.
     baseline, canary : means in the metric's unit (rates as fractions), weighted alike: by information.
     effect, low, high : canary against baseline with its interval; a difference, or relative when asked for.
+    lately : the newest stretch, when it shows much more of a difference than all since the start.
     """
 
     n_baseline: int
@@ -35,6 +38,7 @@ class Estimate(msgspec.Struct, frozen=True):
     effect: float | None
     low: float | None
     high: float | None
+    lately: Stretch | None = None
 
 
 class EffectState(msgspec.Struct, frozen=True, eq=False):
@@ -43,9 +47,11 @@ class EffectState(msgspec.Struct, frozen=True, eq=False):
     Parameters
     ----------
     sums : [R, 7] by row: counts of baseline and canary, information w, w × mean of each arm, and both variances.
+    lately : the same over the newest blocks; begins anew in a state that was stored without it.
     """
 
     sums: Floats
+    lately: Lately = msgspec.field(default_factory=lambda: start_lately(_COLUMNS))
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -83,7 +89,7 @@ class Effect(msgspec.Struct, frozen=True):
 
     def start(self) -> EffectState:
         """Nothing known."""
-        return EffectState(np.zeros((1, 7)))
+        return EffectState(np.zeros((1, _COLUMNS)))
 
     def observe(self, state: EffectState, batch: MeanBatch) -> EffectState:
         """After the blocks that closed at one moment; a block with one arm changes nothing."""
@@ -104,21 +110,23 @@ class Effect(msgspec.Struct, frozen=True):
         arms = (pairs.n_b, pairs.n_c, w, w * pairs.mean_b, w * pairs.mean_c)
         added = np.array((*arms, compared.v_score[:, 0], compared.v_hc[:, 0])).T
         known = grown(state.sums, height_of(pairs.rows), 0.0)
-        return EffectState(*placed(pairs.rows, pairs.stride).added(added, known))
+        place = placed(pairs.rows, pairs.stride)
+        (sums,) = place.added(added, known)
+        return EffectState(sums, with_blocks(state.lately, place, added, len(known)))
 
     def estimate(self, state: EffectState, row: int) -> Estimate:
         """The estimate of one row; row 0 is the total. A row that was never seen has no numbers."""
-        n_b, n_c, w, b, c, v_score, v_hc = state.sums[row].tolist() if row < len(state.sums) else [0.0] * 7
+        n_b, n_c, w, b, c, v_score, v_hc = state.sums[row].tolist() if row < len(state.sums) else [0.0] * _COLUMNS
         if w <= 0:
             return Estimate(0, 0, None, None, None, None, None)
         baseline, canary, v = b / w, c / w, max(v_score, v_hc)
         r = np.array(best_rho(_TUNED_WEIGHT, self.alpha, one_sided=False))
         half = float(bound_two_sided(np.array(w), self.alpha, r)) * (v / w) ** 0.5 / w
-        counts = (round(n_b), round(n_c))
+        counts, lately = (round(n_b), round(n_c)), most_telling(state.lately, row, state.sums[row])
         effect = canary - baseline
         if self.relative and baseline != 0.0:
             effect /= abs(baseline)
             half *= max(1.0, abs(canary / baseline)) / abs(baseline)
         if (self.relative and baseline == 0.0) or not isfinite(effect) or not isfinite(half):
-            return Estimate(*counts, baseline, canary, None, None, None)
-        return Estimate(*counts, baseline, canary, effect, effect - half, effect + half)
+            return Estimate(*counts, baseline, canary, None, None, None, lately)
+        return Estimate(*counts, baseline, canary, effect, effect - half, effect + half, lately)

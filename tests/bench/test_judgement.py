@@ -6,6 +6,7 @@ import dis
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def operations(work: Callable[[], object]) -> int:
     """Calls and operators that ``work`` executes in Python: as many on every machine, however busy it is."""
     found = 0
 
-    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object]:
+    def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal found
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "opcode":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -126,6 +127,25 @@ def test_a_bad_canary_fails_and_the_sentence_says_why() -> None:
     assert 0.02 < row.effect < 0.12
     assert row.log_evidence is not None
     assert row.log_evidence >= math.log(1 / plan.alpha)
+
+
+def test_harm_that_comes_late_is_told_in_the_numbers_of_the_newest_requests() -> None:
+    """Both rates since the start are nearly equal then, and would explain nothing."""
+    plan, traffic = plan_of(), Traffic(6)
+    state = traffic.feed(plan, start_judge(plan), 400, share=0.5, bad={})
+    while (said := judged(plan, state)).verdict is not Verdict.FAIL:
+        assert traffic.beat < 440
+        state = traffic.feed(plan, state, 1, share=0.5, bad={"": (0.06, 1.0)})
+    found = re.fullmatch(
+        r"error_rate (\S+) % \(v2\) vs (\S+) % \(v1\) in the last (\S+) requests of v2 "
+        r"\((\S+) % vs (\S+) % in all (\S+)\); at most 1 in \d+ healthy releases would show this",
+        said.reason,
+    )
+    assert found is not None, said.reason
+    newest, _, last, whole, _, every = (float(number.replace(",", "")) for number in found.groups())
+    assert 3.0 < newest < 10.0
+    assert whole < 1.5
+    assert 10 * last < every
 
 
 def test_one_bad_segment_of_five_is_found_and_named() -> None:
