@@ -83,6 +83,9 @@ class BoundedGate:
             return math.nan
         return float(self._bound.excluded(known.bound, recent=recent)[0][self._margins.column(share_ppm)])
 
+    def compared(self, known: object) -> bool:
+        return self._effect.compared(_bounded(known).effect)
+
     def estimate(self, known: object, row: int) -> Estimate:
         return self._effect.estimate(_bounded(known).effect, row)
 

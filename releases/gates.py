@@ -98,6 +98,10 @@ class Gate(Protocol):
         """Logarithm of the evidence against the harm that must be excluded before the canaries get ``share_ppm``."""
         ...
 
+    def compared(self, known: Known) -> bool:
+        """Whether there was anything of both versions: the same as an estimate of the total with counts, for less."""
+        ...
+
     def estimate(self, known: Known, row: int) -> Estimate:
         """Both arms' estimates and the effect with its interval."""
         ...
@@ -176,6 +180,10 @@ class RateGate:
         assert isinstance(known, RateKnown)
         return float(self._bound.excluded(known.bound, recent=recent)[0][self._margins.column(share_ppm)])
 
+    def compared(self, known: Known) -> bool:
+        assert isinstance(known, RateKnown)
+        return self._effect.compared(known.effect)
+
     def estimate(self, known: Known, row: int) -> Estimate:
         assert isinstance(known, RateKnown)
         return self._effect.estimate(known.effect, row)
@@ -238,6 +246,10 @@ class MeanGate:
 
     def detail(self, known: Known, row: int) -> None:
         return None
+
+    def compared(self, known: Known) -> bool:
+        assert isinstance(known, MeanKnown)
+        return self._effect.compared(known.effect)
 
     def estimate(self, known: Known, row: int) -> Estimate:
         assert isinstance(known, MeanKnown)

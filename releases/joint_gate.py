@@ -156,6 +156,10 @@ class JointGate:
         total = np.array([known.compared.n_b[0], known.compared.n_c[0]])
         return math.inf if bool(((known.recent if recent else total) >= ENOUGH).all()) else 0.0
 
+    def compared(self, known: object) -> bool:
+        known = _joint(known)
+        return bool(known.compared.w[0] > 0) or min(self.heard(known)) > 0
+
     def estimate(self, known: object, row: int) -> Estimate:
         known = _joint(known)
         if row >= known.compared.w.size or known.compared.w[row] <= 0:

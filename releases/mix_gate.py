@@ -48,6 +48,9 @@ class MixGate:
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
         return float(self._mix.excluded(_mix(known), recent=recent)[0][self._margins.column(share_ppm)])
 
+    def compared(self, known: object) -> bool:
+        return self._mix.compared(_mix(known))
+
     def estimate(self, known: object, row: int) -> Estimate:
         return self._mix.estimate(_mix(known), row)
 

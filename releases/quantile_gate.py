@@ -68,6 +68,10 @@ class QuantileGate:
         column = next(i for i, share in enumerate(self._shares_ppm) if share >= min(share_ppm, PPM))
         return min(float(side.excluded(state, recent=recent)[0][column]) for side, state in self._pairs(known))
 
+    def compared(self, known: object) -> bool:
+        side, state = self._pairs(known)[0]
+        return side.compared(state)
+
     def estimate(self, known: object, row: int) -> Estimate:
         side, state = self._pairs(known)[0]
         return side.estimate(state, row)

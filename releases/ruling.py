@@ -112,8 +112,7 @@ def by_group(
 def _verdict(
     judge: Gate, known: Known, share_ppm: int, log_evidence: float, *, promotion: bool | None = None
 ) -> Verdict:
-    estimate = judge.estimate(known, 0)
-    if estimate.n_canary == 0 or estimate.n_baseline == 0:
+    if not judge.compared(known):
         return Verdict.NO_DATA
     overall = judge.excluded(known, share_ppm, recent=False)
     if (share_ppm == PPM if promotion is None else promotion) and overall >= PASS_THRESHOLD:

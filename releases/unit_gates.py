@@ -94,6 +94,10 @@ class UnitGate:
         assert isinstance(known, UnitKnown)
         return float(self._bound.excluded(known.bound, recent=recent)[0][self._margins.column(share_ppm)])
 
+    def compared(self, known: object) -> bool:
+        assert isinstance(known, UnitKnown)
+        return self._effect.compared(known.effect)
+
     def estimate(self, known: object, row: int) -> Estimate:
         assert isinstance(known, UnitKnown)
         return widened(self._effect.estimate(known.effect, row), known.bound.overall, row)
@@ -173,6 +177,13 @@ class UnitQuantileGate:
         column = next(i for i, share in enumerate(self._shares_ppm) if share >= min(share_ppm, PPM))
         return min(float(side.excluded(state, recent=recent)[0][column]) for side, state in self._pairs(known))
 
+    def compared(self, known: object) -> bool:
+        assert isinstance(known, UnitQuantileKnown)
+        first = known.sides[0]
+        if first.threshold.bin is None:
+            return min(first.waited_b, first.waited_c) > 0
+        return Effect().compared(known.effect)
+
     def estimate(self, known: object, row: int) -> Estimate:
         assert isinstance(known, UnitQuantileKnown)
         first = known.sides[0]
@@ -216,6 +227,9 @@ class UnitMixGate:
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
         return float(self._mix.excluded(_mix(known), recent=recent)[0][self._margins.column(share_ppm)])
+
+    def compared(self, known: object) -> bool:
+        return self._mix.compared(_mix(known))
 
     def estimate(self, known: object, row: int) -> Estimate:
         return self._mix.estimate(_mix(known), row)

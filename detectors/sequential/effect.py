@@ -114,6 +114,10 @@ class Effect(msgspec.Struct, frozen=True):
         (sums,) = place.added(added, known)
         return EffectState(sums, with_blocks(state.lately, place, added, len(known)))
 
+    def compared(self, state: EffectState) -> bool:
+        """Whether any block had both arms."""
+        return bool(state.sums[0, 2] > 0)
+
     def estimate(self, state: EffectState, row: int) -> Estimate:
         """The estimate of one row; row 0 is the total. A row that was never seen has no numbers."""
         n_b, n_c, w, b, c, v_score, v_hc = state.sums[row].tolist() if row < len(state.sums) else [0.0] * _COLUMNS

@@ -153,6 +153,12 @@ class Exceedance(msgspec.Struct, frozen=True):
         """[R, G] log evidence against "all users' quantile is worse by the margin" for each share."""
         return excluded_step(state.step, recent=recent)
 
+    def compared(self, state: ExceedanceState) -> bool:
+        """Whether there was anything of both arms, be it only to learn from."""
+        if state.threshold.bin is None:
+            return min(state.waited_b, state.waited_c) > 0
+        return Effect().compared(state.effect)
+
     def estimate(self, state: ExceedanceState, row: int) -> Estimate:
         """Both arms' shares beyond the threshold, and their difference; before one, how many values came."""
         if state.threshold.bin is None and row == 0:

@@ -152,6 +152,10 @@ class LabelMix(msgspec.Struct, frozen=True):
         best = np.maximum(values, started).max(axis=1) + state.log_weight[row]
         return state.values[int(best.argmax())]
 
+    def compared(self, state: LabelMixState) -> bool:
+        """Whether any block had labels of both arms."""
+        return bool(state.values) and bool(state.w[0] > 0)
+
     def estimate(self, state: LabelMixState, row: int) -> Estimate:
         """Both arms' shares of the value that :meth:`named` gives, compared within blocks."""
         name = self.named(state, row)

@@ -151,6 +151,10 @@ class UnitMix(msgspec.Struct, frozen=True):
         each = {name: (self._log_e(value) + value.log_weight)[row] for name, value in state.values.items()}
         return max(each, key=lambda name: float(each[name]))
 
+    def compared(self, state: UnitMixState) -> bool:
+        """Whether any block had labels of both arms."""
+        return any(Effect().compared(value.effect) for value in state.values.values())
+
     def estimate(self, state: UnitMixState, row: int) -> Estimate:
         """Both arms' shares of the value that :meth:`named` gives, compared within blocks."""
         name = self.named(state, row)

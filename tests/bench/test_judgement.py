@@ -18,7 +18,7 @@ RATIO_MAX = 5.0
 """An evaluation of five gates by ten segments takes less than 2 times as long as a thousand small numpy calls."""
 
 OPERATIONS_MAX = 6_300
-"""Calls and operators of one such evaluation: 5,711 with Python 3.11. They were 6,776 while gates shared less."""
+"""Calls and operators of one such evaluation: 5,608 with Python 3.11. They were 6,776 while gates shared less."""
 
 COUNTED = ("BINARY", "CALL", "COMPARE", "UNARY")
 
