@@ -10,6 +10,7 @@ import msgspec
 from releases import harm as harm_budget
 from releases import watch
 from releases.counting import answered, uncounted
+from releases.delays import delay_of, delays_text
 from releases.gates import Known
 from releases.groups import GroupsAsked
 from releases.joint_gate import JointGate, JointKnown
@@ -131,9 +132,13 @@ def _evidence(
     where = " for everyone else" if segment == EVERYONE_ELSE else where
     by_unit = ", counted by unit" if state.counting.units and gate.kind != JOINT else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}{by_unit}"
+    ours = theirs = None
     if gate.delayed:
+        if not segment:
+            ours, theirs = (delay_of(state.delays, version) for version in (canary, plan.baseline))
         requests = f"{answered(state.counting, canary):,} requests of {canary}{by_unit}"
         counts = f"{pair}{where} after feedback on {estimate.n_canary:,} of {requests}"
+        counts += delays_text((canary, ours), (plan.baseline, theirs))
         counts = counts if estimate.n_canary else f"{gate.label}: no feedback to compare yet after {requests}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
@@ -174,4 +179,6 @@ def _evidence(
         effect_high=estimate.high,
         log_evidence=log_evidence if math.isfinite(log_evidence) else None,
         alpha=plan.alpha,
+        baseline_delay=theirs,
+        canary_delay=ours,
     )

@@ -8,12 +8,14 @@ import msgspec
 
 from detectors import blocks as block_structure
 from detectors.blocks import BlocksState
+from detectors.summaries.log_histogram import LogHistogram
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases import groups as user_groups
 from releases import harm as harm_budget
 from releases import watch
 from releases.counting import Counting, count, start_counting
+from releases.delays import add_delays, start_delays
 from releases.gates import Gate, Known, gate_of
 from releases.groups import Group
 from releases.harm import HarmState
@@ -37,6 +39,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     split : whether the split is as the routes asked.
     harm : what an adaptive ramp may have spent of its budget.
     groups : the evidence of each user group by itself, when the ramp opens by group.
+    delays : version → how long its feedback took; empty unless a gate is on feedback.
     """
 
     blocks: BlocksState
@@ -46,6 +49,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     split: SplitSeen
     harm: HarmState = HarmState()
     groups: tuple[Group, ...] = ()
+    delays: dict[str, LogHistogram] = {}
 
 
 def basis_of(plan: Plan, state: JudgeState) -> Learned | None:
@@ -60,7 +64,8 @@ def start_judge(plan: Plan) -> JudgeState:
     counting, harm = start_counting(plan), harm_budget.start_harm(plan)
     known = _nothing_known(plan, counting)
     groups = user_groups.start_groups(plan, counting)
-    return JudgeState(BlocksState(), known, watch.start(plan), counting, start_split(plan), harm, groups)
+    delays = start_delays(plan)
+    return JudgeState(BlocksState(), known, watch.start(plan), counting, start_split(plan), harm, groups, delays)
 
 
 def _nothing_known(plan: Plan, counting: Counting) -> dict[str, dict[str, Known]]:
@@ -111,8 +116,9 @@ def observe(
     versions = {plan.baseline, *plan.canaries}
     ours = {key: summary for key, summary in beat.items() if key[0] in versions}
     open_blocks, closed = block_structure.add(state.blocks, ours, beat_end_ms)
-    known, counting, groups = state.known, state.counting, state.groups
+    known, counting, groups, delays = state.known, state.counting, state.groups, state.delays
     if closed:
+        delays = add_delays(delays, closed)
         counting = count(counting, (plan.baseline, *plan.canaries), closed)
         if counting.counts != state.counting.counts:
             known, groups = _nothing_known(plan, counting), user_groups.start_groups(plan, counting)
@@ -124,4 +130,4 @@ def observe(
     watched = watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms)
     split = see(plan, state.split, units, now_ms=beat_end_ms)
     harm = harm_budget.observe(plan, state.harm, ours, closed, beat_end_ms=beat_end_ms)
-    return JudgeState(open_blocks, known, watched, counting, split, harm, groups)
+    return JudgeState(open_blocks, known, watched, counting, split, harm, groups, delays)

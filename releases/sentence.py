@@ -6,7 +6,8 @@ import math
 from typing import NamedTuple
 
 from detectors.sequential.effect import Estimate
-from schemas.plan import Metric
+from releases.wording import delay_text
+from schemas.plan import DELAY, Metric
 
 _SUFFIX_MS = ("_ms",)
 
@@ -25,13 +26,15 @@ def amount(metric: Metric, value: float | None) -> str:
 
 
 def quantity(metric: Metric, value: float | None) -> str:
-    """A value in the metric's own unit: milliseconds with it, numbers to three digits.
+    """A value in the metric's own unit: milliseconds with it, delays of feedback as people say them, else three digits.
 
     >>> quantity(Metric("latency_ms", statistic="p99"), 812.3)
     '812 ms'
     """
     if value is None or not math.isfinite(value):
         return "unknown"
+    if metric.name == DELAY:
+        return delay_text(value)
     return f"{_digits(value)} ms" if metric.name.endswith(_SUFFIX_MS) else _digits(value)
 
 

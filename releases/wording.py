@@ -8,6 +8,13 @@ from schemas.plan import Plan
 from schemas.units import PPM
 
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+_DELAY_UNITS_MS = (
+    ("d", 86_400_000, 172_800_000),
+    ("h", 3_600_000, 7_200_000),
+    ("min", 60_000, 120_000),
+    ("s", 1_000, 1_000),
+)
+"""Unit, its length, and from where on it is used: 90 s say more than 1.5 min."""
 
 
 def share_text(share_ppm: int) -> str:
@@ -32,6 +39,19 @@ def duration_text(duration_ms: int) -> str:
             parts.append(f"{rest_ms // unit_ms}{name}")
             rest_ms %= unit_ms
     return " ".join(parts[:2]) or f"{duration_ms}ms"
+
+
+def delay_text(delay_ms: float) -> str:
+    """A delay in the unit that people would use, to two digits.
+
+    >>> [delay_text(ms) for ms in (450.0, 42_000.0, 301_000.0, 11_000_000.0, 180_000_000.0)]
+    ['450 ms', '42 s', '5.0 min', '3.1 h', '2.1 d']
+    """
+    for name, unit_ms, from_ms in _DELAY_UNITS_MS:
+        if delay_ms >= from_ms:
+            value = delay_ms / unit_ms
+            return f"{value:.1f} {name}" if value < 9.95 else f"{value:.0f} {name}"
+    return f"{delay_ms:.0f} ms"
 
 
 def names_text(versions: tuple[str, ...]) -> str:

@@ -32,6 +32,9 @@ LABELS_MAX = 64
 class InferenceEvent(msgspec.Struct, gc=False):
     """One answered request, or feedback on one. Unknown fields are ignored: producers may be newer than we are.
 
+    Feedback carries the version that served the request; its ``latency_ms`` is its delay, the time from the request's
+    answer to the feedback, and is counted as ``feedback.latency_ms``.
+
     The constructor checks nothing; the decoder checks types, and :func:`faults` checks what types cannot say.
 
     >>> event = decode_event(b'{"service":"chat","version":"v2","ts_ms":1700000000000,"latency_ms":12.5}')

@@ -34,6 +34,20 @@ class Verdict(enum.Enum):
 _RANKS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
+class Delay(msgspec.Struct, frozen=True):
+    """How long a version's feedback took, from the answers to what was said of them; right to 1 %.
+
+    Parameters
+    ----------
+    n : pieces of feedback that say it.
+    ms_p50, ms_p90 : half and nine tenths of them came within.
+    """
+
+    n: int
+    ms_p50: float
+    ms_p90: float
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """Why a metric of one version has its verdict, in numbers and in one sentence. Unknown is None."""
 
@@ -55,3 +69,6 @@ class Evidence(msgspec.Struct, frozen=True):
     log_evidence: float | None = None
     """Natural logarithm of the e-value against "not worse than the tolerance"."""
     alpha: float | None = None
+    baseline_delay: Delay | None = None
+    canary_delay: Delay | None = None
+    """Of all feedback of either version, beside a gate on feedback; None where events do not say it."""

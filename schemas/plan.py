@@ -19,6 +19,8 @@ QUANTILE_MARGIN_MIN = Fraction(0.03)
 """Quantiles are read from bins 2 % wide: a smaller margin would be rounded down to none."""
 JOINT = "joint"
 """The name of the gate that looks at several metrics together."""
+DELAY = "feedback.latency_ms"
+"""The name of the time from a request's answer to the feedback on it."""
 _NUMERIC_NAME = re.compile(r"latency_ms|(?:values|feedback)\..+")
 _NUMERIC_ALLOWED = "latency_ms, values.<name>, feedback.<name>"
 _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")

@@ -13,6 +13,7 @@ from schemas.file_errors import RuleError, parse_document
 from schemas.units import Duration, Fraction
 
 CHANGES_MAX = 100
+DELAY_SIGMA_MAX = 3.0
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/s")
 _METRIC = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\.[^.]+")
 
@@ -53,12 +54,13 @@ class Distribution(Closed, frozen=True):
 
 
 class Feedback(Closed, frozen=True):
-    """Ratings that come after the request."""
+    """Ratings that come after the request: ``delay`` is the median, lognormal with ``delay_sigma``."""
 
     mean: float
     sd: float
     share: Fraction = msgspec.field(default_factory=lambda: Fraction(0.1))
     delay: Duration = msgspec.field(default_factory=lambda: Duration(0))
+    delay_sigma: float = 0.0
 
 
 class Correlation(Closed, frozen=True):
@@ -198,6 +200,12 @@ def _check_baseline(arm: Arm) -> None:
                 raise RuleError(f"$.baseline.{name}", f"found {len(given)} distributions; allowed is one of {fields}")
     for name, shares in arm.labels.items():
         _check_shares(shares, f"$.baseline.labels.{name}")
+    for name, feedback in arm.feedback.items():
+        if name == "latency_ms":
+            raise RuleError(f"$.baseline.feedback.{name}", "found latency_ms, the name of its delay; use another")
+        if not 0 <= feedback.delay_sigma <= DELAY_SIGMA_MAX:
+            allowed = f"found {feedback.delay_sigma:g}; allowed is 0 to {DELAY_SIGMA_MAX:g}"
+            raise RuleError(f"$.baseline.feedback.{name}.delay_sigma", allowed)
     for index, correlation in enumerate(arm.correlation):
         if not -1 < correlation.rho < 1:
             raise RuleError(f"$.baseline.correlation[{index}].rho", f"found {correlation.rho:g}; allowed is -1 to 1")

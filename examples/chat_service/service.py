@@ -2,7 +2,8 @@
 
     python -m examples.chat_service.service --port 8000 --brokers 127.0.0.1:9092
 
-POST /chat {"user": "u1", "prompt": "…", "segment": "eu"} answers; GET /healthz shows the state of Router and Emitter.
+POST /chat {"user": "u1", "prompt": "…", "segment": "eu"} answers; POST /feedback {"user": "u1", "rating": 4, …} rates, with
+the "version" and the "answered_ms" that stood in the answer; GET /healthz shows the state of Router and Emitter.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 
@@ -44,7 +46,27 @@ async def chat(request: web.Request) -> web.Response:
             event.labels["finish_reason"] = answer.finish_reason
     except ModelError as error:
         return web.json_response({"version": choice.version, "error": str(error)}, status=500)
-    return web.json_response({"version": choice.version, "text": answer.text})
+    return web.json_response({"version": choice.version, "answered_ms": _now_ms(), "text": answer.text})
+
+
+async def feedback(request: web.Request) -> web.Response:
+    """Count a rating to the version that gave the answer, with the time that it took to come."""
+    try:
+        body = await request.json()
+        user, version, segment = (str(body.get(name, "")) for name in ("user", "version", "segment"))
+        rating, answered_ms = float(body["rating"]), float(body["answered_ms"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        expected = '{"user": …, "version": …, "answered_ms": …, "rating": …}'
+        raise web.HTTPBadRequest(text=f"expected {expected}: {error!r}\n") from error
+    delay_ms = max(0.0, _now_ms() - answered_ms)
+    request.app[EMITTER].emit(
+        kind="feedback", version=version, latency_ms=delay_ms, values={"rating": rating}, segment=segment, unit=user
+    )
+    return web.Response(status=202)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -57,7 +79,7 @@ def build_app(router: Router, emitter: Emitter, models: list[FakeModel]) -> web.
     """Return the application; it closes router and emitter when it ends."""
     app = web.Application()
     app[ROUTER], app[EMITTER], app[MODELS] = router, emitter, {model.name: model for model in models}
-    app.add_routes([web.post("/chat", chat), web.get("/healthz", healthz)])
+    app.add_routes([web.post("/chat", chat), web.post("/feedback", feedback), web.get("/healthz", healthz)])
 
     async def close_clients(_: web.Application) -> AsyncIterator[None]:
         yield

@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from releases.wording import delay_text
 from schemas.decision import Decision
-from schemas.evidence import Evidence, Verdict
+from schemas.evidence import Delay, Evidence, Verdict
 from streams.cli.output import shares
 
 _STYLES = {
@@ -64,8 +65,8 @@ def release_table(decisions: list[Decision]) -> RenderableType:
             item.metric,
             item.segment or "all",
             item.version,
-            _arm(item.baseline, item.n_baseline),
-            _arm(item.canary, item.n_canary),
+            _arm(item.baseline, item.n_baseline, item.baseline_delay),
+            _arm(item.canary, item.n_canary, item.canary_delay),
             Text(item.verdict.value, _STYLES[item.verdict]),
             item.sentence,
         )
@@ -76,9 +77,13 @@ def release_table(decisions: list[Decision]) -> RenderableType:
 def evidence_line(item: Evidence) -> str:
     """One piece of evidence as one line."""
     where = f" in {item.segment}" if item.segment else ""
-    arms = f"{_arm(item.baseline, item.n_baseline)} against {_arm(item.canary, item.n_canary)}"
+    baseline = _arm(item.baseline, item.n_baseline, item.baseline_delay)
+    arms = f"{baseline} against {_arm(item.canary, item.n_canary, item.canary_delay)}"
     return f"  {item.metric}{where}, {item.version}: {item.verdict.value}, {arms}: {item.sentence}"
 
 
-def _arm(estimate: float | None, n: int) -> str:
-    return f"{'-' if estimate is None else format(estimate, '.4g')} (n={n:,})"
+def _arm(estimate: float | None, n: int, delay: Delay | None) -> str:
+    shown = f"{'-' if estimate is None else format(estimate, '.4g')} (n={n:,}"
+    if delay is not None:
+        shown = f"{shown}; half within {delay_text(delay.ms_p50)}, 90 % within {delay_text(delay.ms_p90)}"
+    return f"{shown})"

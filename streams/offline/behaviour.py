@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from detectors.arrays import Flags, Floats, Ints
+from schemas.plan import DELAY
 from streams.offline.changes import Change, Effect
 from streams.offline.distributions import Quantity
 
@@ -71,7 +72,7 @@ def rates(rate: float, moment: Moment, changes: Sequence[Change]) -> Floats:
 def numbers(metric: str, quantity: Quantity, z: Floats, moment: Moment, changes: Sequence[Change]) -> Floats:
     """The values of a numeric metric, from a standard normal number per request.
 
-    ``to`` moves the mean: by a factor, or, for feedback and for a mean of 0, by a shift.
+    ``to`` moves the mean: by a factor, or, for ratings and for a mean of 0, by a shift.
     """
     values = quantity.of_normal(z)
     for change, effect in effects_on(metric, changes):
@@ -82,11 +83,11 @@ def numbers(metric: str, quantity: Quantity, z: Floats, moment: Moment, changes:
             values = np.where(z > ndtri(effect.above), values * (1 + strength * (effect.value - 1)), values)
         elif effect.kind == "times":
             values = values * (1 + strength * (effect.value - 1))
-        elif metric.startswith("feedback.") or quantity.mean == 0.0:
+        elif (metric.startswith("feedback.") and metric != DELAY) or quantity.mean == 0.0:
             values = values + strength * (effect.value - quantity.mean)
         else:
             values = values * (1 + strength * (effect.value / quantity.mean - 1))
-    return np.maximum(values, 0.0) if metric == "latency_ms" else values
+    return np.maximum(values, 0.0) if metric in {"latency_ms", DELAY} else values
 
 
 def categories(

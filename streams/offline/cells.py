@@ -13,12 +13,15 @@ from detectors.coordinates import vectors_of
 from detectors.panes import pane_of
 from detectors.summaries.log_histogram import bin_of
 from schemas.basis import Basis
+from schemas.plan import DELAY
 from schemas.report import Cell, LabelCell, MetricCell, ScatterCell
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import Drawn
 from streams.offline.unit_cells import UnitCells, Units
 
 _NO_BINS = b""
+NEVER_MS = 1e10
+"""Longer delays, four months, are cut to this: no scenario lasts as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ def _add_ratings(
     from_step: int,
     units: Units | None,
 ) -> None:
-    """Feedback counts to the version that served the request, and arrives later."""
+    """Feedback counts to the version that served the request, arrives later, and says how much later."""
     key, version = dealt
     for name, rated in drawn.ratings.items():
         at = drawn.step[rated.request]
@@ -199,18 +202,25 @@ def _add_ratings(
         request = rated.request[inside]
         if request.size == 0:
             continue
-        values = np.where(version[request] > 0, rated.values[1][inside], rated.values[0][inside])
-        groups = _Groups(key[request])
+        values, delay_ms = (
+            np.where(version[request] > 0, pair[1][inside], pair[0][inside]) for pair in (rated.values, rated.delay_ms)
+        )
+        delay_ms = np.minimum(delay_ms, NEVER_MS)
+        later = np.rint(delay_ms / STEP_MS).astype(np.int64)
+        size = int(key[request].max()) + 1
+        groups = _Groups(later * size + key[request])
         metrics = groups.metric(name, values, histogram=name in naming.quantiles)
+        delays = groups.metric(DELAY, delay_ms, histogram=True)
         cells: list[Cell] = []
-        for group, metric in zip(groups.keys, metrics, strict=True):
-            step = group // (len(naming.segments) * len(naming.versions))
-            due = step + rated.delay_steps
-            cell = naming.cell(group, n=0, errors=0, step=due)
-            cell.metrics.append(metric)
+        for group, metric, delay in zip(groups.keys, metrics, delays, strict=True):
+            step = group % size // (len(naming.segments) * len(naming.versions))
+            due = step + group // size
+            cell = naming.cell(group % size, n=0, errors=0, step=due)
+            cell.metrics += [metric, delay]
             cells.append(cell)
             steps[step - from_step].later.append((due, cell))
         if units is not None:
             by_unit = UnitCells(units, request, groups.of_each(), cells)
             by_unit.add_metric(values, histogram=name in naming.quantiles)
+            by_unit.add_metric(delay_ms, histogram=True)
             by_unit.fill()

@@ -11,6 +11,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from schemas.file_errors import RuleError
+from schemas.plan import DELAY
 from schemas.scenario import Correlation, Scenario
 from schemas.units import Duration, Fraction
 
@@ -103,7 +104,8 @@ def metrics_of(scenario: Scenario) -> list[str]:
     latency = ["latency_ms"] if arm.latency_ms is not None else []
     values = [f"values.{name}" for name in arm.values]
     labels = [f"labels.{name}" for name in arm.labels]
-    return ["error_rate", *latency, *values, *labels, *(f"feedback.{name}" for name in arm.feedback)]
+    feedback = [*(f"feedback.{name}" for name in arm.feedback), *([DELAY] if arm.feedback else ())]
+    return ["error_rate", *latency, *values, *labels, *feedback]
 
 
 def _correlation(raw: list[Any], path: str) -> tuple[Correlation, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from schemas.file_errors import RuleError
+from schemas.plan import DELAY
 from schemas.scenario import Feedback, Scenario, Shape
 from streams.offline import behaviour
 from streams.offline.arrivals import STEP_MS, arrivals, expected_requests, middle_ms
@@ -31,11 +32,11 @@ does not fill the memory."""
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """Feedback on some requests: their indexes, and the rating of either answer."""
+    """Feedback on some requests: their indexes, the rating of either answer, and how long it takes, in ms."""
 
     request: Ints
     values: tuple[Floats, Floats]
-    delay_steps: int
+    delay_ms: tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class World:
             for name, shares in ((f"labels.{name}", shares) for name, shares in arm.labels.items())
             if name in wanted
         }
-        self.feedback = {f"feedback.{name}": one for name, one in arm.feedback.items() if f"feedback.{name}" in wanted}
+        named = {f"feedback.{name}": feedback for name, feedback in arm.feedback.items()}
+        self.feedback = {name: one for name, one in named.items() if name in wanted or DELAY in wanted}
         _check_shape(scenario.traffic.shape)
         self.requests_expected = expected_requests(scenario, folder)
         self.chunk_steps = int(np.clip(CHUNK_REQUESTS * self.steps / self.requests_expected, 1, CHUNK_STEPS_MAX))
@@ -214,5 +216,16 @@ class _Draw:
         z = self._normals(name)[given]
         quantity = Quantity(feedback.mean, lambda normal: feedback.mean + feedback.sd * normal)
         where = Moment(self._moment.at_ms[given], self._moment.segment[given], self._moment.segments)
-        ours, theirs = (behaviour.numbers(name, quantity, z, where, side) for side in self._sides)
-        return Rated(given, (ours, theirs), round(feedback.delay / STEP_MS))
+        late = _delay(feedback)
+        z_late = stream(*self._seed, name, "delay").standard_normal(given.size)
+        ours, theirs = (
+            (behaviour.numbers(name, quantity, z, where, side), behaviour.numbers(DELAY, late, z_late, where, side))
+            for side in self._sides
+        )
+        return Rated(given, (ours[0], theirs[0]), (ours[1], theirs[1]))
+
+
+def _delay(feedback: Feedback) -> Quantity:
+    """How long feedback takes, in ms."""
+    median_ms, sigma = float(feedback.delay), feedback.delay_sigma
+    return Quantity(median_ms * float(np.exp(sigma**2 / 2)), lambda normal: median_ms * np.exp(sigma * normal))

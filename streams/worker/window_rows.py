@@ -20,6 +20,7 @@ class MetricRow(msgspec.Struct, frozen=True):
     low: float | None
     high: float | None
     p50: float | None
+    p90: float | None
     p95: float | None
     p99: float | None
 
@@ -78,6 +79,7 @@ def _metric(measure: Measure) -> MetricRow:
         low=measure.low,
         high=measure.high,
         p50=measure.quantile(0.50),
+        p90=measure.quantile(0.90),
         p95=measure.quantile(0.95),
         p99=measure.quantile(0.99),
     )

@@ -47,6 +47,30 @@ def test_chat_service_answers_and_reports() -> None:
     asyncio.run(main())
 
 
+def test_chat_service_takes_feedback() -> None:
+    """A rating counts to the version that answered and says how late it is; clocks that disagree make it 0, and what is
+    no rating is refused."""
+
+    async def main() -> None:
+        emitter = Emitter(service="chat", brokers=NOWHERE, start=False)
+        router = Router.static({"v2": 1_000_000}, fallback="v1", service="chat")
+        async with TestClient(TestServer(build_app(router, emitter, [FakeModel("v2", 1.0, 0.0)]))) as client:
+            answer = await (await client.post("/chat", json={"user": "u1", "prompt": "?", "segment": "eu"})).json()
+            rated = {"user": "u1", "segment": "eu", "version": answer["version"], "rating": 4}
+            for late_ms in (300_000, -60_000):
+                answered_ms = answer["answered_ms"] - late_ms
+                response = await client.post("/feedback", json={**rated, "answered_ms": answered_ms})
+                assert response.status == 202
+            assert (await client.post("/feedback", json=rated)).status == 400
+            asked, late, early = queued(emitter)
+            emitter.close(0)
+        assert (late["kind"], late["version"], late["values"]) == ("feedback", "v2", {"rating": 4.0})
+        assert 300_000 <= late["latency_ms"] < 360_000 and early["latency_ms"] == 0
+        assert late["unit"] == asked["unit"]
+
+    asyncio.run(main())
+
+
 def test_batch_worker_keeps_order_and_reports() -> None:
     """Results come in the order of the lines, one event each, from several threads."""
     emitter = Emitter(service="sentiment", brokers=NOWHERE, start=False)

@@ -46,6 +46,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("{median: 180, sigma: 0.5}", "{median: 180}", "s.yaml:10: baseline.latency_ms.lognormal.sigma: missing"),
     ("{lognormal: {", "{weibull: {", "s.yaml:10: baseline.latency_ms.weibull: unknown field; allowed are lognormal"),
     ("stop: 90%", "stop: 80%", "s.yaml:12: baseline.labels.finish_reason: found shares that add up to 90%"),
+    ("delay: 5m", "delay_sigma: -1", "s.yaml:13: baseline.feedback.rating.delay_sigma: found -1; allowed is 0 to 3"),
+    ("{rating:", "{latency_ms:", "s.yaml:13: baseline.feedback.latency_ms: found latency_ms, the name of its delay"),
     ("rho: 0.7", "rho: 1.7", "s.yaml:14: baseline.correlation[0].rho: found 1.7; allowed is -1 to 1"),
     ("over: 5m", "over: five", "s.yaml:16: canary[0].over: found 'five'"),
     ("{at: 10m, over", "{over", "s.yaml:16: canary[0].at: missing"),

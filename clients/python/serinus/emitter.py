@@ -152,7 +152,7 @@ class Emitter:
         Parameters
         ----------
         version: the version that answered.
-        latency_ms: >= 0.
+        latency_ms: >= 0. Of feedback its delay: the time since the request was answered.
         error: whether the request failed.
         values: numeric metrics, finite. labels: categorical outputs. Both are copied.
         segment: the slice of users.

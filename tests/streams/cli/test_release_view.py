@@ -4,7 +4,7 @@ import msgspec
 from rich.console import Console
 
 from schemas.decision import Action, State
-from schemas.evidence import Evidence, Verdict
+from schemas.evidence import Delay, Evidence, Verdict
 from streams.cli.release_view import LAST_DECISIONS, evidence_line, release_table
 from tests.streams.cli.conftest import decision
 
@@ -55,6 +55,20 @@ def test_a_first_decision_without_evidence_has_no_empty_table() -> None:
     with plain.capture() as text:
         plain.print(release_table([decision(1, Action.START, State.RAMPING)]))
     assert "metric" not in text.get()
+
+
+def test_the_delay_of_feedback_stands_beside_its_version() -> None:
+    """Half and nine tenths of the feedback, for each version that says it; nothing for one that does not."""
+    rated = msgspec.structs.replace(EVIDENCE, canary=4.1, canary_delay=Delay(37, ms_p50=301_000.0, ms_p90=725_000.0))
+    assert "FAIL, 0.0101 (n=9,120) against 4.1 (n=480; half within 5.0 min, 90 % within 12 min):" in evidence_line(
+        rated
+    )
+    both = msgspec.structs.replace(rated, baseline_delay=Delay(90, ms_p50=42_000.0, ms_p90=90_000.0))
+    assert "0.0101 (n=9,120; half within 42 s, 90 % within 90 s) against" in evidence_line(both)
+    plain = Console(width=250, color_system=None)
+    with plain.capture() as text:
+        plain.print(release_table([msgspec.structs.replace(decision(1), evidence=(both,))]))
+    assert "within 42 s" in text.get() and "within 12 min" in text.get()
 
 
 def test_evidence_is_one_line_with_both_arms() -> None:

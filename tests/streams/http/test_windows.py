@@ -46,6 +46,7 @@ def test_windows_hold_folded_and_open_slices() -> None:
         latency = rows["v1"]["metrics"]["latency_ms"]
         assert (latency["n"], latency["mean"], latency["low"], latency["high"]) == (12, 25.0, 10.0, 40.0)
         assert latency["p99"] == pytest.approx(40.0, rel=0.01)
+        assert latency["p90"] == pytest.approx(40.0, rel=0.01) and latency["p50"] == pytest.approx(20.0, rel=0.01)
         assert page["next_from_ms"] is None
 
     running = Running(three_panes())

@@ -50,6 +50,14 @@ def test_harm_is_found_and_named(scenario: str, metric: str) -> None:
     assert run.canary_requests_after_onset == run.canary_requests_at_decision
 
 
+def test_lower_ratings_are_found_and_say_how_late_they_come() -> None:
+    """Ratings that come after five minutes roll back by themselves, and the reason counts them and their delay."""
+    run = simulate(read_world(FOLDER / "ratings-lower.yaml", plan("quality")), plan("quality"), seed=1).run
+    assert run.decided_by is not None and run.decided_by.metric == "feedback.rating"
+    assert run.reason.startswith("Rolled back v2 from ")
+    assert " requests of v2, half of it within 5.0 min (v1: 5.0 min); at most 1 in " in run.reason
+
+
 def test_a_silent_canary_is_rolled_back_without_evidence() -> None:
     """Nothing known is never good: the release ends by the limit on silence, and no gate is blamed."""
     run = simulate(read_world(FOLDER / "silent-from-the-start.yaml", plan("ramp")), plan("ramp"), seed=4).run

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detectors.summaries.by_unit import ByUnit
+from detectors.summaries.measure import Measure
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from schemas.event import InferenceEvent, encode_event
@@ -157,6 +158,27 @@ def test_feedback_comes_later_and_counts_for_the_version_that_served() -> None:
     assert all(set(counts) == ({"v2"} if at - 3 < 4 else {"v1"}) for at, counts in rated.items())
 
 
+def test_feedback_says_how_late_it_is() -> None:
+    """Each rating carries its delay, spread around its median, and comes in the step that the delay says; a canary
+    whose delay changes is heard later, and a plan that asks for the delay alone gets it."""
+    late = SCENARIO.replace("delay: 3s", "delay: 30s, delay_sigma: 0.4")
+    slower = "canary: [{at: 0s, feedback.latency_ms: {times: 2}}]\n"
+    asked = plan(PLAN + "  - {name: feedback.latency_ms, margin: 20%}\n")
+    traffic = Traffic(world(slower, text=late, metrics=asked), asked, seed=2, start_ms=START_MS)
+    measures: dict[str, list[Measure]] = {"v1": [], "v2": []}
+    for at in range(240):
+        for cell in traffic.step(Shares((("v2", 500_000 if at < 60 else 0),), "")).cells:
+            found = Summary.of_cell(cell).metrics
+            if "feedback.latency_ms" in found:
+                delay = found["feedback.latency_ms"]
+                assert found["feedback.rating"].moments.n == delay.moments.n == delay.histogram.n
+                assert delay.high is not None and delay.high <= (at + 0.5) * 1000
+                measures[cell.version].append(delay)
+    halves = [Measure.merge_all(measures[version]).quantile(0.5) for version in ("v1", "v2")]
+    assert halves[0] == pytest.approx(30_000, rel=0.08)
+    assert halves[1] == pytest.approx(60_000, rel=0.08)
+
+
 def test_a_silent_canary_answers_nothing() -> None:
     """Its requests are gone, the baseline's stay."""
     traffic = Traffic(world("canary: [{at: 10s, silent: true}]\n"), plan(), seed=2, start_ms=START_MS)
@@ -179,8 +201,8 @@ def test_users_are_told_to_the_judge_with_their_route() -> None:
         assert set(seen.epoch.tolist()) == {4}
         assert [split.version_of(bucket) for bucket in seen.bucket.tolist()] == list(seen.version)
     summaries = [Summary.of_cell(cell) for step in steps for cell in step.cells]
-    rated = [one.units.metrics["feedback.rating"] for one in summaries if one.units and not one.requests.n]
-    assert rated
+    rated = [one.units.metrics for one in summaries if one.units and not one.requests.n]
+    assert rated and all({"feedback.rating", "feedback.latency_ms"} == set(one) for one in rated)
     for one in summaries:
         assert one.units is not None
         assert one.units.requests.n == one.requests.n
