@@ -20,6 +20,7 @@ from detectors.batches import MeanBatch, RateBatch
 from detectors.gaussian.mahalanobis import Mahalanobis
 from detectors.gaussian.mewma import Mewma
 from detectors.gaussian.online import OnlineGaussian
+from detectors.gaussian.seasonal import SeasonalGaussian, Timed
 from detectors.gaussian.two_sample import TwoSample
 from detectors.histogram_batches import HistogramBatch
 from detectors.label_batches import LabelBatch
@@ -205,6 +206,31 @@ def values_watched(axes: Axes, observer: Any, values: Floats) -> None:
     _mark(axes, values.tolist(), alarms)
 
 
+def days_watched(axes: Axes) -> None:
+    """Four days of a value with a job every night, which is five standard deviations higher from day 3.5 on; and the
+    alarms of the observer with a season and of the one without."""
+    rng, per_day = np.random.default_rng(SEED), 288
+    hour = np.arange(4 * per_day) % per_day / 12
+    values = 2 * np.sin(2 * np.pi * hour / 24) + 12 * ((hour >= 2) & (hour < 4)) + rng.standard_normal(hour.size)
+    values[round(3.5 * per_day) :] += 5
+    seasonal, plain = SeasonalGaussian(period_ms=per_day, phases=24, forgetting=1 / 36), OnlineGaussian(forgetting=0.02)
+    known, state = plain.start(), seasonal.start()
+    alarms: tuple[list[int], list[int]] = ([], [])
+    for at, value in enumerate(values.tolist()):
+        said = plain.score(known, value), seasonal.score(state, Timed(at, value))
+        for one, found in zip(said, alarms, strict=True):
+            if one.alarm:
+                found.append(at)
+        known, state = plain.learn(known, value), seasonal.learn(state, Timed(at, value))
+    axes.plot(np.arange(hour.size) / per_day, values, color=PLAIN, linewidth=1, label="value")
+    for found, mark, colour, name in ((alarms[0], "x", FINE, "no season"), (alarms[1], "o", BAD, "season of a day")):
+        axes.plot(np.array(found) / per_day, values[found], mark, color=colour, markersize=4, label=f"alarm, {name}")
+    axes.axvline(3.5, color=BAD, linewidth=0.6, linestyle="--")
+    axes.set_xlabel("days")
+    axes.set_ylim(-9, 18)
+    axes.legend(fontsize=8, frameon=False, loc="lower center", ncols=3)
+
+
 def _against_limit(axes: Axes, values: list[Any], limits: list[Any], alarms: list[Any]) -> None:
     axes.plot([np.nan if one is None else one for one in values], color=PLAIN, linewidth=1, label="distance")
     known = [np.nan if one is None else one for one in limits]
@@ -231,6 +257,8 @@ def observers() -> None:
             vectors_watched(axes, observer, shifted(3, by))
     with picture("two_sample") as axes:
         pairs_watched(axes)
+    with picture("seasonal") as axes:
+        days_watched(axes)
     for name, single, by in (
         ("online", OnlineGaussian(forgetting=0.01), 4.0),
         ("adwin", Drift(method="adwin"), 2.0),

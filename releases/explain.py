@@ -13,6 +13,7 @@ from releases.opening_hours import closed_ms_max, hours_text
 from releases.ramps.adaptive import LEAP_FACTOR_MAX, fastest_way
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
+from releases.seasons import season_lines, season_warnings
 from releases.sentence import degradation
 from releases.wording import duration_text, names_text, share_text
 from schemas.plan import JOINT, Metric, Plan
@@ -60,7 +61,7 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     # A group's traffic is not known here, and its evidence is its own: only holds can be told.
     rate_per_s = None if groups else rate_per_s
     paces = paces_of(plan, rate_per_s)
-    lines = [_head(plan), *(_gate(plan, gate) for gate in plan.gates), *_observers(plan)]
+    lines = [_head(plan), *(_gate(plan, gate) for gate in plan.gates), *_observers(plan), *season_lines(plan)]
     if plan.by_segment:
         lines.append("Half of each gate's evidence of harm looks at all requests, half at each segment by itself.")
     lines.append(_counted(plan))
@@ -255,7 +256,7 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
         if needed > REQUESTS_MANY:
             found.append(f"{label}: its margin takes about {needed:,.0f} canary requests to promote; is it needed?")
     found += _warnings_of_rate(plan, paces, rate_per_s) if rate_per_s is not None else []
-    found += _warnings_of_alpha(plan)
+    found += [*_warnings_of_alpha(plan), *season_warnings(plan)]
     if plan.independent != "request" and any(gate.kind == JOINT for gate in plan.gates):
         found.append(
             "joint counts requests one by one: where a user sends many that are alike it fires more often than alpha "

@@ -14,18 +14,17 @@ import msgspec
 from detectors.adaptive.drift import Drift, DriftState
 from detectors.blocks import with_part
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
+from detectors.gaussian.seasonal import SeasonalGaussian, SeasonalState, Timed
 from detectors.gaussian.two_sample import Pair, TwoSample, TwoSampleState
 from detectors.protocol import Score
 from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.summary import Summary
 from releases import watch_vectors
+from releases.seasons import WINDOW_MS, season_text, seasonal_of
 from releases.sentence import amount, quantity
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Metric, Plan
-
-WINDOW_MS = 5_000
-"""Log time that one observed value covers."""
 
 OBSERVER = OnlineGaussian(forgetting=0.02)
 COMPARER = TwoSample()
@@ -41,6 +40,7 @@ class Seen(msgspec.Struct, frozen=True):
     Parameters
     ----------
     past, adwin, page_hinkley, pairs : what the observers know: of its own past, and of pairs with the baseline.
+    season : what is known of its season, in place of ``past``; None without one.
     value, n : of the last window, and the values behind it.
     score, drifted, pair : what they said of the last window.
     """
@@ -49,6 +49,7 @@ class Seen(msgspec.Struct, frozen=True):
     adwin: DriftState
     page_hinkley: DriftState
     pairs: TwoSampleState
+    season: SeasonalState | None = None
     value: float | None = None
     n: int = 0
     score: Score = UNKNOWN
@@ -69,7 +70,8 @@ def start(plan: Plan) -> Watched:
     """Nothing seen of any version."""
     one = Seen(OBSERVER.start(), ADWIN.start(), PAGE_HINKLEY.start(), COMPARER.start())
     versions = (plan.baseline, *plan.canaries)
-    seen = {version: {metric.label: one for metric in plan.measured} for version in versions}
+    seasons = {m.label: None if m.season is None else seasonal_of(m.season).start() for m in plan.measured}
+    seen = {v: {label: msgspec.structs.replace(one, season=of) for label, of in seasons.items()} for v in versions}
     return Watched(seen=seen, together={version: watch_vectors.start(len(plan.measured)) for version in versions})
 
 
@@ -80,8 +82,11 @@ def observe(plan: Plan, watched: Watched, beat: Mapping[tuple[str, str], Summary
     if window != watched.window:
         whole = {version: Summary.merge_all(parts) for version, parts in filling.items()}
         baseline = whole.get(plan.baseline)
-        seen = {v: _scored(plan, seen[v], whole.get(v), None if v == plan.baseline else baseline) for v in seen}
-        together = {v: watch_vectors.observe(together[v], _vector(plan, whole.get(v))) for v in together}
+        at_ms = watched.window * WINDOW_MS
+        together = {
+            v: watch_vectors.observe(together[v], _vector(plan, seen[v], whole.get(v), at_ms)) for v in together
+        }
+        seen = {v: _scored(plan, seen[v], whole.get(v), None if v == plan.baseline else baseline, at_ms) for v in seen}
         filling = {}
     needs = _needs(plan)
     for (version, _), summary in sorted(beat.items(), key=lambda item: item[0]):
@@ -116,18 +121,29 @@ def _needed(needs: _Needs, summary: Summary) -> Summary:
     return Summary(summary.requests, metrics, labels)
 
 
-def _vector(plan: Plan, whole: Summary | None) -> tuple[float, ...] | None:
-    """The window's metrics in the plan's order, or None when one of them is missing."""
+def _vector(plan: Plan, seen: dict[str, Seen], whole: Summary | None, at_ms: int) -> tuple[float, ...] | None:
+    """The window's metrics in the plan's order, or None when one of them is missing, or its season not known yet."""
     if whole is None:
         return None
-    values = [value for value, _ in (_value(metric, whole) for metric in plan.measured) if value is not None]
+    found = [_beside_season(m, seen[m.label], _value(m, whole)[0], at_ms) for m in plan.measured]
+    values = [value for value in found if value is not None]
     return tuple(values) if len(values) == len(plan.measured) else None
 
 
-def _scored(plan: Plan, seen: dict[str, Seen], whole: Summary | None, baseline: Summary | None) -> dict[str, Seen]:
+def _beside_season(metric: Metric, seen: Seen, value: float | None, at_ms: int) -> float | None:
+    """A value as the observers without a sense of time see it: less what is usual then, so no season alarms them."""
+    if value is None or metric.season is None or seen.season is None:
+        return value
+    usual = seasonal_of(metric.season).usual(seen.season, at_ms)
+    return None if usual is None else value - usual
+
+
+def _scored(
+    plan: Plan, seen: dict[str, Seen], whole: Summary | None, baseline: Summary | None, at_ms: int
+) -> dict[str, Seen]:
     if whole is None:
         return {label: _silent(one) for label, one in seen.items()}
-    after = {metric.label: _next(seen[metric.label], *_value(metric, whole)) for metric in plan.measured}
+    after = {m.label: _next(m, seen[m.label], *_value(m, whole), at_ms) for m in plan.measured}
     if baseline is not None:
         for metric in plan.measured:
             pair = _pair(metric, whole, baseline)
@@ -166,18 +182,26 @@ def _value(metric: Metric, summary: Summary) -> tuple[float | None, int]:
     return (measure.moments.value if metric.level is None else measure.quantile(metric.level)), measure.moments.n
 
 
-def _next(seen: Seen, value: float | None, n: int) -> Seen:
+def _next(metric: Metric, seen: Seen, value: float | None, n: int, at_ms: int) -> Seen:
+    if value is None:
+        return _silent(seen)
+    seen = msgspec.structs.replace(_drifted(seen, _beside_season(metric, seen, value, at_ms)), value=value, n=n)
+    if metric.season is None or seen.season is None:
+        score, past = OBSERVER.score(seen.past, value), OBSERVER.learn(seen.past, value)
+        return msgspec.structs.replace(seen, score=score, past=past)
+    observer, timed = seasonal_of(metric.season), Timed(at_ms, value)
+    score, season = observer.score(seen.season, timed), observer.learn(seen.season, timed)
+    return msgspec.structs.replace(seen, score=score, season=season)
+
+
+def _drifted(seen: Seen, value: float | None) -> Seen:
     if value is None:
         return _silent(seen)
     adwin, page_hinkley = (d.score(s, value).alarm for d, s in ((ADWIN, seen.adwin), (PAGE_HINKLEY, seen.page_hinkley)))
     return msgspec.structs.replace(
         _silent(seen),
-        past=OBSERVER.learn(seen.past, value),
         adwin=ADWIN.learn_scored(seen.adwin, value, bool(adwin)),
         page_hinkley=PAGE_HINKLEY.learn_scored(seen.page_hinkley, value, bool(page_hinkley)),
-        value=value,
-        n=n,
-        score=OBSERVER.score(seen.past, value),
         drifted=bool(adwin or page_hinkley),
     )
 
@@ -190,7 +214,9 @@ def evidence(plan: Plan, watched: Watched) -> tuple[Evidence, ...]:
             seen = watched.seen[version][metric.label]
             if seen.score.alarm:
                 z = "" if seen.score.z is None else f", {seen.score.z:+.1f} standard deviations from its own past"
-                rows.append(_row(metric, version, seen, OBSERVER, f"is unusual: {_shown(metric, seen)}{z}"))
+                said = f"is unusual: {_shown(metric, seen)}{z}{season_text(metric)}"
+                by = OBSERVER if metric.season is None else seasonal_of(metric.season)
+                rows.append(_row(metric, version, seen, by, said))
             if seen.drifted:
                 rows.append(_row(metric, version, seen, ADWIN, f"changed its level: {_shown(metric, seen)}"))
             if seen.pair.alarm and seen.pair.z is not None:
@@ -207,7 +233,9 @@ def _shown(metric: Metric, seen: Seen) -> str:
     return f"{shown} in the last {WINDOW_MS // 1000} s"
 
 
-def _row(metric: Metric, version: str, seen: Seen, by: OnlineGaussian | Drift | TwoSample, said: str) -> Evidence:
+def _row(
+    metric: Metric, version: str, seen: Seen, by: OnlineGaussian | SeasonalGaussian | Drift | TwoSample, said: str
+) -> Evidence:
     return Evidence(
         metric=metric.label,
         segment="",

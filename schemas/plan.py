@@ -14,6 +14,7 @@ from schemas.ramp import Adaptive, Ramp, check_positive, check_ramp
 from schemas.units import Duration, Fraction
 
 METRICS_IN_PLAN_MAX = 16
+SEASON_MIN, SEASON_MAX = Duration(600_000), Duration(7 * 86_400_000)
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 QUANTILE_MARGIN_MIN = Fraction(0.03)
 """Quantiles are read from bins 2 % wide: a smaller margin would be rounded down to none."""
@@ -27,7 +28,10 @@ _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+
 
 
 class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One metric that the release is judged by, or that is only watched."""
+    """One metric that the release is judged by, or that is only watched.
+
+    ``season`` is for the observers: the metric's own past is then that of the same time of earlier seasons.
+    """
 
     name: str
     worse: Literal["higher", "lower", "either"] = "higher"
@@ -38,6 +42,7 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: Fraction | None = None
     role: Literal["gate", "observe"] = "gate"
     action: Literal["rollback", "hold"] | None = None
+    season: Duration | None = None
 
     @property
     def on_fail(self) -> Literal["rollback", "hold"]:
@@ -171,6 +176,9 @@ def check_rules(plan: Plan) -> None:
         _check_metric(metric, f"$.metrics[{index}]")
         if metric.range is not None:
             _check_range(plan, metric, f"$.metrics[{index}]")
+        if metric.season is not None and not SEASON_MIN <= metric.season <= SEASON_MAX:
+            found, allowed = metric.season.text(), f"{SEASON_MIN.text()} to {SEASON_MAX.text()}"
+            raise RuleError(f"$.metrics[{index}].season", f"found {found}; allowed are {allowed}")
         if metric.label in seen:
             raise RuleError(f"$.metrics[{index}].name", f"found {metric.label!r} twice; allowed once")
         seen.add(metric.label)
@@ -259,6 +267,7 @@ def _check_joint(metric: Metric, path: str) -> None:
         ("margin", metric.margin is not None),
         ("statistic", metric.statistic is not None),
         ("tolerance", metric.tolerance is not None),
+        ("season", metric.season is not None),
     ):
         if given:
             raise RuleError(

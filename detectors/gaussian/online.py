@@ -79,10 +79,9 @@ class OnlineGaussian(msgspec.Struct, frozen=True):
         _check(x)
         if state.n < self.warm_up:
             return Score(None, None, None)
-        z = (x - state.mean) / sqrt(state.variance) if state.variance > 0.0 else None
-        unusual = x != state.mean if z is None or not isfinite(z) else abs(z) > self.sigmas
+        z, unusual = unlike(x, mean=state.mean, variance=state.variance, sigmas=self.sigmas)
         alarm = (state.unusual << 1 | unusual) & (1 << self.of_last) - 1
-        return Score(z if z is None or isfinite(z) else None, unusual, alarm.bit_count() >= self.fires)
+        return Score(z, unusual, alarm.bit_count() >= self.fires)
 
     def learn(self, state: OnlineGaussianState, x: float) -> OnlineGaussianState:
         """The state with this value in its past."""
@@ -99,6 +98,14 @@ class OnlineGaussian(msgspec.Struct, frozen=True):
             mean = state.mean + self.forgetting * difference
             variance = (1.0 - self.forgetting) * (state.variance + self.forgetting * difference * difference)
         return OnlineGaussianState(n, mean, variance, unusual)
+
+
+def unlike(x: float, *, mean: float, variance: float, sigmas: float) -> tuple[float | None, bool]:
+    """z of a value, None without spread, and whether it is unusual: beyond so many sigmas, or unlike a constant."""
+    z = (x - mean) / sqrt(variance) if variance > 0.0 else None
+    if z is None or not isfinite(z):
+        return None, x != mean
+    return z, abs(z) > sigmas
 
 
 def _check(x: float) -> None:

@@ -2,8 +2,8 @@
 
     python -m examples.chat_service.service --port 8000 --brokers 127.0.0.1:9092
 
-POST /chat {"user": "u1", "prompt": "…", "segment": "eu"} answers; POST /feedback {"user": "u1", "rating": 4, …} rates, with
-the "version" and the "answered_ms" that stood in the answer; GET /healthz shows the state of Router and Emitter.
+POST /chat {"user": "u1", "prompt": "…", "segment": "eu"} answers; POST /feedback {"user": "u1", "rating": 4, …} rates,
+with the "version" and the "answered_ms" that stood in the answer; GET /healthz shows the state of Router and Emitter.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from detectors.batches import MeanBatch, RateBatch
 from detectors.gaussian.mahalanobis import Mahalanobis, MahalanobisState
 from detectors.gaussian.mewma import Mewma, MewmaState
 from detectors.gaussian.online import OnlineGaussian, OnlineGaussianState
+from detectors.gaussian.seasonal import SeasonalGaussian, SeasonalState, Timed
 from detectors.gaussian.two_sample import TwoSample, TwoSampleState
 from detectors.histogram_batches import HistogramBatch
 from detectors.label_batches import LabelBatch
@@ -149,6 +150,28 @@ def observer(detector: OnlineGaussian) -> Case:
         take=detector.learn,
         says=says,
         draw=lambda rng, _: float(rng.normal(100.0, 10.0)),
+        nothing=None,
+        refused=refused(float("nan")) + refused(float("inf")),
+    )
+
+
+def seasonal(detector: SeasonalGaussian) -> Case:
+    """The case of an observer with a season: ten values in each, of four phases; it speaks of the phase at hand."""
+
+    def says(state: SeasonalState) -> list[float | None]:
+        said = [detector.score(state, Timed(at_ms, 130.0)) for at_ms in range(10**9, 10**9 + 100, 25)]
+        return [value for one in said for value in (one.z, one.unusual, one.alarm)]
+
+    def refused(bad: float) -> tuple[Callable[[], Any], ...]:
+        x = Timed(0, bad)
+        return (lambda: detector.score(detector.start(), x), lambda: detector.learn(detector.start(), x))
+
+    return Case(
+        detector,
+        SeasonalState,
+        take=detector.learn,
+        says=says,
+        draw=lambda rng, number: Timed(10 * number, float(rng.normal(100.0 + 10 * (number % 10 > 4), 10.0))),
         nothing=None,
         refused=refused(float("nan")) + refused(float("inf")),
     )
@@ -460,6 +483,7 @@ CASES = {
     "drift, adwin": drift(Drift(method="adwin", window=60)),
     "drift, page-hinkley": drift(Drift(method="page-hinkley", window=60)),
     "online-gaussian": observer(OnlineGaussian()),
+    "seasonal-gaussian": seasonal(SeasonalGaussian(period_ms=100, phases=4, warm_up=5)),
     "online-gaussian, forgetting": observer(OnlineGaussian(forgetting=0.05, fires=1, of_last=1)),
 }
 

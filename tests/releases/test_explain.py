@@ -133,3 +133,18 @@ def test_examples(path: Path) -> None:
 def test_there_are_examples() -> None:
     """The folder was found."""
     assert {path.stem for path in EXAMPLES} >= {"chat", "code"}
+
+
+def test_a_season_is_explained_and_has_to_fit_into_the_release() -> None:
+    """What alerts compare with and from when; a season that the release does not see twice is warned of."""
+    metrics = "margin: 0.5%}, {name: latency_ms, role: observe, season: SEASON}]"
+    text = PLAN.replace("margin: 0.5%}]", metrics)
+    assert (
+        "latency_ms: alerts on its own past compare with the same 1m 15s of earlier seasons of 1h, once each was seen "
+        "in 2 of them; until then they say nothing."
+    ) in explain(plan_of(text.replace("SEASON", "1h")))
+    assert not [one for one in warnings_of(text.replace("SEASON", "1h")) if "season" in one]
+    assert (
+        "Warning: what is usual in the season of latency_ms is known after 2d, and max_duration is 4h: no alert on its "
+        "own past will ever come."
+    ) in warnings_of(text.replace("SEASON", "24h"))

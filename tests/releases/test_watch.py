@@ -12,7 +12,8 @@ from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from releases import watch
-from releases.watch import WINDOW_MS, Watched
+from releases.seasons import WINDOW_MS
+from releases.watch import Watched
 from schemas.evidence import Verdict
 from schemas.plan import EXAMPLE, parse_plan
 
@@ -106,3 +107,50 @@ def test_a_mix_whose_values_change_places_is_seen() -> None:
         watched = watch.observe(plan, watched, beat, beat_end_ms=(number + 1) * WINDOW_MS)
         found += [row.sentence for row in watch.evidence(plan, watched)]
     assert any(sentence.startswith("labels.finish_reason of v2 differs: ") for sentence in found)
+
+
+SEASONED = """
+service: chat
+baseline: v1
+canaries: [v2]
+ramp: {kind: stages, steps: [{weight: 50%, hold: 1m}]}
+metrics:
+  - {name: error_rate, margin: 1%}
+  - {name: latency_ms, role: observe, season: 10m}
+"""
+SEASON = 600_000 // WINDOW_MS
+
+
+def rhythmic(text: str, seasons: float, *, harm_from: float = 99.0) -> tuple[Watched, dict[str, list[int]], list[str]]:
+    """Windows of a canary whose latency doubles for 150 s in every ten minutes, 30 % more from some season on: the
+    windows in which each observer alarmed, and what the one of its own past said."""
+    plan, rng = parse_plan(text), np.random.default_rng(21)
+    watched, found, said = watch.start(plan), dict[str, list[int]](), list[str]()
+    for number in range(round(seasons * SEASON)):
+        times = (2.0 if 30 <= number % SEASON < 60 else 1.0) * (1.3 if number >= harm_from * SEASON else 1.0)
+        metrics = {"latency_ms": Measure.of(times * rng.lognormal(5.0, 0.3, 60))}
+        beat = {("v2", ""): Summary(Rate(60, int(rng.binomial(60, 0.05))), metrics)}
+        watched = watch.observe(plan, watched, beat, beat_end_ms=(number + 1) * WINDOW_MS)
+        for row in watch.evidence(plan, watched):
+            found.setdefault(row.detector, []).append(number)
+            said += [row.sentence] if row.detector.endswith("-gaussian") else []
+    return watched, found, said
+
+
+def test_a_season_in_the_plan_calms_all_observers_of_the_metric() -> None:
+    """Without a season every rise and fall of the rhythm alarms. With it nothing is said in the two seasons that are
+    learned from, nor of the rhythm in the third and fourth; and harm on top of it is, in words that name the season."""
+    _, plain, said = rhythmic(SEASONED.replace(", season: 10m", ""), 1.3)
+    assert {"online-gaussian", "drift"} <= set(plain) and "season" not in said[0]
+    watched, found, said = rhythmic(SEASONED, 4.0, harm_from=3.5)
+    harmed = round(3.5 * SEASON)
+    assert not {"online-gaussian"} & set(found)
+    assert all(
+        min(found.get(name, [harmed])) >= harmed for name in ("seasonal-gaussian", "drift", "mahalanobis", "mewma")
+    )
+    assert min(found["seasonal-gaussian"]) < harmed + 8
+    assert said[0].startswith("latency_ms of v2 is unusual: 2") and said[0].endswith(
+        " standard deviations from its own past at this time of its season of 10m; this alerts only"
+    )
+    loaded = decode_state(encode_state(watched), Watched)
+    assert encode_state(loaded) == encode_state(watched)

@@ -338,7 +338,17 @@ MISTAKES = [
         "margin: 0.5%",
         "margin: 0.5%, share: 1%",
         "14: metrics[0].share: unknown field; allowed are name, worse, margin, statistic, of, range, tolerance, role, "
-        "action",
+        "action, season",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: latency_ms, margin: 10%, season: 5m",
+        "15: metrics[1].season: found 5m; allowed are 10m to 7d",
+    ),
+    (
+        "name: latency_ms, margin: 10%",
+        "name: joint, of: [latency_ms, values.tokens], season: 24h",
+        "15: metrics[1].season: found one for joint, which shows a difference and no harm; allowed is none",
     ),
     (
         "name: latency_ms, margin: 10%",
