@@ -288,7 +288,12 @@ def _check_range(plan: Plan, metric: Metric, path: str) -> None:
     if metric.role == "gate" and metric.margin == Fraction(1.0):
         raise RuleError(f"{path}.margin", "found 100% with a range; a part of the range is less than all of it")
     if plan.independent != "request":
-        raise RuleError(f"{path}.range", "found without independent: request; its gate counts values one by one")
+        raise RuleError(
+            f"{path}.range",
+            "found without independent: request; its gate is exact only where no value is told by earlier ones, and "
+            "what a user said before tells what the same user says next. Leave range out to count users (not exactly), "
+            "or say independent: request where hardly anybody gives two values",
+        )
 
 
 def _statistics(metric: Metric) -> tuple[str, ...]:

@@ -373,7 +373,9 @@ MISTAKES = [
     (
         "independent: request\nramp:\n" + RAMP + "metrics:\n  - {name: error_rate, worse: higher, margin: 0.5%}",
         "ramp:\n" + RAMP + "metrics:\n  - {name: feedback.rating, margin: 5%, range: [1, 5]}",
-        "13: metrics[0].range: found without independent: request; its gate counts values one by one",
+        "13: metrics[0].range: found without independent: request; its gate is exact only where no value is told by "
+        "earlier ones, and what a user said before tells what the same user says next. Leave range out to count users "
+        "(not exactly), or say independent: request where hardly anybody gives two values",
     ),
     (METRICS, "metrics: []\n", "13: metrics: found 0 metrics; allowed are 1 to 16"),
     (
