@@ -132,19 +132,19 @@ def _evidence(
     where = " for everyone else" if segment == EVERYONE_ELSE else where
     by_unit = ", counted by unit" if state.counting.units and gate.kind != JOINT else ""
     counts = f"{pair}{where} after {estimate.n_canary:,} requests of {canary}{by_unit}"
-    ours = theirs = None
+    ours, theirs, delays = None, None, ""
     if gate.delayed:
         if not segment:
             ours, theirs = (delay_of(state.delays, version) for version in (canary, plan.baseline))
         requests = f"{answered(state.counting, canary):,} requests of {canary}{by_unit}"
-        counts = f"{pair}{where} after feedback on {estimate.n_canary:,} of {requests}"
-        counts += delays_text((canary, ours), (plan.baseline, theirs))
+        delays = delays_text((canary, ours), (plan.baseline, theirs))
+        counts = f"{pair}{where} after feedback on {estimate.n_canary:,} of {requests}{delays}"
         counts = counts if estimate.n_canary else f"{gate.label}: no feedback to compare yet after {requests}"
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
         case Verdict.FAIL:
             newest = lately_text(gate, arms, estimate, f"{where}{by_unit}", judge.detail(known, row))
-            sentence = f"{newest or counts}; {once_in(log_evidence)}"
+            sentence = f"{newest + delays if newest else counts}; {once_in(log_evidence)}"
         case Verdict.PASS:
             sentence = f"{counts}; more than {margin} worse is excluded"
         case Verdict.NO_DATA:
