@@ -31,6 +31,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.event import InferenceEvent, decode_event, encode_event
 from streams.ingest.engine import Engine
+from streams.ingest.heap import keep_freed_memory
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.settings import IngestSettings
 from streams.ingest.source import consumer_properties, records_of, split_errors
@@ -162,6 +163,7 @@ class _Sent:
 
 def ingest(settings: IngestSettings, brokers: str) -> tuple[Callable[[list[Any]], None], _Sent]:
     """The whole path, with a flush every 250 ms, producing its reports to the same broker."""
+    keep_freed_memory()
     sent = _Sent(brokers)
     engine = Engine(settings, "bench", sent, IngestMetrics())
     due = [time.monotonic()]

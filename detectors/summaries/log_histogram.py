@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Bins, Floats, Ints
+from detectors.summaries.bin_lookup import BinLookup
 
 RELATIVE_ACCURACY: Final = 0.01
 GAMMA: Final = (1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY)
@@ -55,19 +56,31 @@ def bin_of(values: Floats) -> Bins:
     [-1038, 0, 1037, 1039, 2419]
     """
     values = np.asarray(values, dtype=np.float64)
+    found = _lookup(values)
+    if found is not None:
+        return found
     if not np.isfinite(values).all():
         raise ValueError("bin_of: values must be finite, found NaN or infinity")
-    magnitudes = np.clip(np.abs(values), _MAGNITUDE_MIN, _MAGNITUDE_MAX)
-    exponents = np.log(magnitudes) / _LOG_GAMMA
+    exponents = _exponents(np.abs(values))
     positive = values > 0
-    if positive.all():
-        # The same for what most metrics are, at half the cost.
-        above: Bins = np.clip(np.ceil(exponents - _EDGE_SLACK) - _OFFSET, 0, BIN_MAX).astype(np.int32)
-        return above
     indexes = np.where(positive, np.ceil(exponents - _EDGE_SLACK), np.floor(exponents + _EDGE_SLACK) + 1)
     indexes = np.clip(indexes - _OFFSET, 0, BIN_MAX)
     bins: Bins = np.where(positive, indexes, -indexes).astype(np.int32)
     return bins
+
+
+def _exponents(magnitudes: Floats) -> Floats:
+    found: Floats = np.log(np.clip(magnitudes, _MAGNITUDE_MIN, _MAGNITUDE_MAX)) / _LOG_GAMMA
+    return found
+
+
+def _bin_of_positive(values: Floats) -> Bins:
+    bins: Bins = np.clip(np.ceil(_exponents(values) - _EDGE_SLACK) - _OFFSET, 0, BIN_MAX).astype(np.int32)
+    return bins
+
+
+# No metric that counts or times has negative values, and the logarithm of each was most of what a bin cost.
+_lookup: Final = BinLookup(_bin_of_positive, lowest=2.0**-31, highest=2.0**41)
 
 
 def upper_edge(index: int) -> float:

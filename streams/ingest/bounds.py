@@ -81,7 +81,6 @@ class Admission:
         "_metrics_left",
         "_scatters_left",
         "_services",
-        "bins_left",
     )
 
     def __init__(self) -> None:
@@ -92,7 +91,6 @@ class Admission:
         self._metrics_left = _METRICS_BUDGET
         self._labels_left = _LABELS_BUDGET
         self._scatters_left = _SCATTERS_BUDGET
-        self.bins_left = BINS_MAX
 
     def cell(self, service: str, version: str, segment: str, pane: int) -> tuple[CellKey, int]:
         """Where an event of these names is counted, and how many of its names were folded.

@@ -11,8 +11,9 @@ import numpy as np
 from detectors.arrays import Ints
 from schemas.event import RECORD_BYTES_MAX
 from schemas.packed import is_pack
-from streams.ingest.columns import ColumnBuilder, Columns
+from streams.ingest.columns import Columns
 from streams.ingest.dead_letters import Refused
+from streams.ingest.general import ColumnBuilder
 from streams.ingest.joined import join
 from streams.ingest.learned import Names, Schema
 from streams.ingest.packed import pack_columns

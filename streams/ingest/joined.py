@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.arrays import Ints
-from streams.ingest.columns import Codes, Columns, Name
+from streams.ingest.columns import CellName, Codes, Columns, Name
 from streams.ingest.unit_columns import join_units
 
 
@@ -24,23 +24,30 @@ def join(parts: Sequence[Columns]) -> Columns:
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     starts = np.cumsum([0, *(one.row.size for one in parts)])[:-1].tolist()
-    series_names, series = _recoded([one.series_names for one in parts], [one.series for one in parts])
-    metric_names, metric = _recoded([one.metric_names for one in parts], [one.metric for one in parts])
+    first_cells = np.cumsum([0, *(one.cells for one in parts)])
+    metrics = [one.numbers() for one in parts]
+    metric_names, metric = _recoded([one.metric_names for one in parts], [codes for _, codes, _ in metrics])
     label_names, label = _recoded([one.label_names for one in parts], [one.label for one in parts])
-    metric_event = place[np.concatenate([one.metric_event + at for one, at in zip(parts, starts, strict=True)])]
-    label_event = place[np.concatenate([one.label_event + at for one, at in zip(parts, starts, strict=True)])]
+    metric_event = place[np.concatenate([event + at for (event, _, _), at in zip(metrics, starts, strict=True)])]
+    label_event = place[np.concatenate([one.labelled() + at for one, at in zip(parts, starts, strict=True)])]
     numbers = np.argsort(metric_event, kind="stable")
     labels = np.argsort(label_event, kind="stable")
+
+    def name_of(code: int) -> CellName:
+        part = int(np.searchsorted(first_cells, code, side="right")) - 1
+        return parts[part].name_of(code - int(first_cells[part]))
+
     return Columns(
         row=np.concatenate([one.row for one in parts])[order],
-        series=series[order],
-        series_names=series_names,
-        pane=np.concatenate([one.pane for one in parts])[order],
+        cell=np.concatenate([one.cell + at for one, at in zip(parts, first_cells.tolist(), strict=False)])[order],
+        cells=int(first_cells[-1]),
+        name_of=name_of,
         request=np.concatenate([one.request for one in parts])[order],
         error=np.concatenate([one.error for one in parts])[order],
+        dense=(),
         metric_event=metric_event[numbers],
         metric=metric[numbers],
-        value=np.concatenate([one.value for one in parts])[numbers],
+        value=np.concatenate([value for _, _, value in metrics])[numbers],
         metric_names=metric_names,
         label_event=label_event[labels],
         label=label[labels],

@@ -9,6 +9,7 @@ which alone says what is refused and why.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -18,10 +19,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import numpy as np
 
-from detectors.arrays import Flags, Floats, Ints
+from detectors.arrays import Flags, Ints
 from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
-from streams.ingest.columns import FAR_MS, FEEDBACK, LATENCY, VALUES, Columns, EventSplit, decoded
+from streams.ingest.columns import LATENCY_CODE, VALUES, Columns, no_entries
 from streams.ingest.dead_letters import MAGNITUDE_MAX
+from streams.ingest.event_split import FAR_MS, EventSplit, Numbers, decoded
+from streams.ingest.runs import counted
 
 NAMES_MAX: Final = 512
 """Most services, versions, segments, and labels with a value; each on its own."""
@@ -46,18 +49,19 @@ class Names:
     @classmethod
     def of(cls, columns: Columns, *, least: int) -> Names:
         """The names that occur at least so often in columns of events, and that a struct may have."""
-        series = [columns.series_names[code] for code in _frequent(columns.series, least)]
-        metrics = {columns.metric_names[code] for code in _frequent(columns.metric, least)}
-        bare = (name.removeprefix(VALUES).removeprefix(FEEDBACK) for name in metrics - {LATENCY, FEEDBACK + LATENCY})
-        labels = (columns.label_names[code] for code in _frequent(columns.label, least))
+        events: Counter[tuple[str, str, str]] = Counter()
+        for code, count in zip(*(one.tolist() for one in counted(columns.cell, columns.cells)), strict=True):
+            events[columns.name_of(code)[:3]] += count
+        series = [names for names, count in events.items() if count >= least]
+        _, metric, _ = columns.numbers()
+        metrics = [columns.metric_names[code][0] for code in _frequent(metric, len(columns.metric_names), least)]
+        labels = [columns.label_names[code] for code in _frequent(columns.label, len(columns.label_names), least)]
         return cls(
             frozenset(service for service, _, _ in series),
             frozenset(version for _, version, _ in series),
             frozenset(segment for _, _, segment in series),
-            frozenset(name for name in bare if _NOT_IN_FIELDS.isdisjoint(name)),
-            frozenset(
-                (name.removeprefix(FEEDBACK), value) for name, value in labels if _NOT_IN_FIELDS.isdisjoint(name)
-            ),
+            frozenset(name.removeprefix(VALUES) for name in metrics if name.startswith(VALUES) and _may_be_field(name)),
+            frozenset((name, value) for name, value in labels if _may_be_field(name)),
         )
 
     def __or__(self, other: Names) -> Names:
@@ -116,7 +120,7 @@ class Schema(EventSplit):
             columns, _ = self._split([events[index] for index in np.flatnonzero(good).tolist()], rows[good])
         return columns, odd
 
-    def _numbers(self, events: list[Any], request: Flags) -> tuple[Ints, Ints, Floats]:
+    def _numbers(self, events: list[Any]) -> Numbers:
         nothing = self._no_values
         maps = [event.values or nothing for event in events]
         numbers = [np.array([event.latency_ms for event in events], dtype=np.float64)]
@@ -124,23 +128,29 @@ class Schema(EventSplit):
             np.fromiter(map(attrgetter(f"f{at}"), maps), np.float64, len(maps)) for at in range(len(self._metrics))
         ]
         # No JSON number is NaN, so NaN is what is not there.
-        at_events = [np.flatnonzero(~np.isnan(one)) for one in numbers]
-        metric = np.repeat(2 * np.arange(len(numbers)), [one.size for one in at_events])
-        event = np.concatenate(at_events)
-        return event, metric + ~request[event], np.concatenate([a[b] for a, b in zip(numbers, at_events, strict=True)])
+        missing = [np.isnan(one) for one in numbers]
+        dense = [(code, one) for code, one in enumerate(numbers) if not missing[code].any()]
+        sparse = [code for code in range(len(numbers)) if missing[code].any()]
+        if not sparse:
+            return dense, *no_entries(), np.zeros(0)
+        at_events = [np.flatnonzero(~missing[code]) for code in sparse]
+        metric = np.repeat(sparse, [one.size for one in at_events])
+        value = np.concatenate([numbers[code][at] for code, at in zip(sparse, at_events, strict=True)])
+        return dense, np.concatenate(at_events), metric, value
 
-    def _categories(self, events: list[Any], request: Flags) -> tuple[Ints, Ints]:
+    def _categories(self, events: list[Any]) -> tuple[Ints | None, Ints]:
         if not self._label_codes:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+            return no_entries()
         nothing = self._no_labels
         maps = [event.labels or nothing for event in events]
         found = [
             np.fromiter(map(codes.__getitem__, map(attrgetter(f"f{at}"), maps)), np.int64, len(maps))
             for at, codes in enumerate(self._label_codes)
         ]
+        if len(found) == 1 and found[0].size and found[0].min() >= 0:
+            return None, found[0]
         at_events = [np.flatnonzero(one >= 0) for one in found]
-        event = np.concatenate(at_events)
-        return event, 2 * np.concatenate([a[b] for a, b in zip(found, at_events, strict=True)]) + ~request[event]
+        return np.concatenate(at_events), np.concatenate([a[b] for a, b in zip(found, at_events, strict=True)])
 
     def _names(self) -> tuple[Iterable[str], Iterable[tuple[str, str]]]:
         return self._metrics, self._labels
@@ -150,13 +160,22 @@ def _good(columns: Columns, ahead_ms: Ints) -> Flags:
     """Which events are without fault for certain; names are, since they were learned from such events."""
     good = (ahead_ms <= TS_AHEAD_MAX_MS) & (ahead_ms >= -TS_BEHIND_MAX_MS)
     odd = np.abs(columns.value) > MAGNITUDE_MAX
-    odd |= (columns.metric < 2) & (columns.value < 0)
+    odd |= (columns.metric == LATENCY_CODE) & (columns.value < 0)
     good[columns.metric_event[odd]] = False
+    for code, value in columns.dense:
+        good &= np.abs(value) <= MAGNITUDE_MAX
+        if code == LATENCY_CODE:
+            good &= value >= 0
     return good
 
 
-def _frequent(codes: Ints, least: int) -> Iterable[int]:
-    return np.flatnonzero(np.bincount(codes) >= least).tolist() if codes.size else ()
+def _frequent(codes: Ints, size: int, least: int) -> Iterable[int]:
+    keys, counts = counted(codes, size)
+    return [key for key, count in zip(keys.tolist(), counts.tolist(), strict=True) if count >= least]
+
+
+def _may_be_field(name: str) -> bool:
+    return _NOT_IN_FIELDS.isdisjoint(name)
 
 
 def _struct(name: str, found: Sequence[_Field]) -> type[msgspec.Struct]:

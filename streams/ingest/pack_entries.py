@@ -143,13 +143,9 @@ def coded(codes: Integers, count: Ints, tables: Sequence[Sequence[int]]) -> tupl
 def _gathered(data: Sequence[bytes], count: Ints, kinds: dict[int, np.dtype[Any]]) -> npt.NDArray[Any]:
     if not data:
         return np.empty(0, dtype=next(iter(kinds.values())))
-    width = np.fromiter(map(len, data), np.int64, len(data)) // count
-    widths = np.unique(width).tolist()
+    widths = {len(one) // entries for one, entries in zip(data, count.tolist(), strict=True)}
     if len(widths) == 1:
-        return np.frombuffer(b"".join(data), dtype=kinds[widths[0]])
-    found = np.empty(int(count.sum()), dtype=kinds[widths[-1]])
-    width_of = np.repeat(width, count)
-    for each in widths:
-        part = b"".join([one for one, its in zip(data, width.tolist(), strict=True) if its == each])
-        found[width_of == each] = np.frombuffer(part, dtype=kinds[each])
-    return found
+        return np.frombuffer(b"".join(data), dtype=kinds[widths.pop()])
+    return np.concatenate(
+        [np.frombuffer(one, kinds[len(one) // entries]) for one, entries in zip(data, count.tolist(), strict=True)]
+    )

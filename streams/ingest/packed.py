@@ -13,10 +13,9 @@ import numpy as np
 from detectors.arrays import Flags, Floats, Ints
 from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
 from schemas.packed import ERROR, FEEDBACK, Pack, PackedNumbers
-from schemas.report import PANE_MS
-from streams.ingest.columns import Columns, label_names, metric_names
+from streams.ingest.columns import LATENCY_CODE, Columns, metric_names
 from streams.ingest.dead_letters import AHEAD, BEHIND, MAGNITUDE_MAX, MALFORMED_PACK, Refused
-from streams.ingest.grouping import distinct
+from streams.ingest.pack_cells import PackCells, PackTimes
 from streams.ingest.pack_entries import NO_CODES, Column, Entries, coded, highest, integers, lowest, starts_of
 from streams.ingest.pack_names import PackNames
 from streams.ingest.pack_shape import Malformed, read_pack
@@ -71,47 +70,50 @@ class _Batch:
         rows : row of each pack among the records.
         """
         names = self._names
-        ts_ms = self._times()
-        series, series_names = self._series()
+        times = self._times()
+        version, segment = self._series()
         flags = np.frombuffer(b"".join([pack.flags or NO_CODES[: pack.n] for pack in self._packs]), dtype=np.uint8)
-        self._note(highest(flags, self._starts) > (ERROR | FEEDBACK), "$.flags")
-        request = flags & FEEDBACK == 0
-        numbers, value = self._numbers()
+        flags_most = highest(flags, self._starts)
+        self._note(flags_most > (ERROR | FEEDBACK), "$.flags")
+        dense, numbers = self._numbers()
         labels, label = self._categories()
         unit = self._some("$.unit", [pack.unit for pack in self._packs])
         epoch = self._some("$.epoch", [pack.epoch for pack in self._packs])
         bucket = self._some("$.bucket", [pack.bucket for pack in self._packs])
         if self.faults:
             return None
-        metric_event = numbers.events(self._starts)
-        label_event = labels.events(self._starts)
+        feedback = flags >> 1 if (flags_most & FEEDBACK).any() else None
+        cells = PackCells.of(names, version, segment, feedback, times, self._n)
+        every_event = not labels.sparse and labels.pack == tuple(range(len(self._packs)))
         return Columns(
             row=np.repeat(rows, self._n),
-            series=series,
-            series_names=series_names,
-            pane=ts_ms // PANE_MS,
-            request=request,
-            error=(flags & ERROR != 0) & request,
-            metric_event=metric_event,
-            metric=2 * numbers.spread(numbers.code) + ~request[metric_event],
-            value=value,
+            cell=cells.code,
+            cells=cells.size,
+            name_of=cells.name_of,
+            request=flags < FEEDBACK,
+            error=flags == ERROR,
+            dense=dense,
+            metric_event=numbers.events(self._starts),
+            metric=numbers.spread(numbers.code),
+            value=numbers.floats(),
             metric_names=metric_names(names.metrics),
-            label_event=label_event,
-            label=2 * label + ~request[label_event],
-            label_names=label_names(names.labels),
-            units=pack_units(unit, epoch, bucket, self._starts, ts_ms.size),
+            label_event=None if every_event else labels.events(self._starts),
+            label=label,
+            label_names=list(names.labels),
+            units=pack_units(unit, epoch, bucket, self._starts, flags.size),
         )
 
-    def _times(self) -> Ints:
+    def _times(self) -> PackTimes:
         after_ms = integers([pack.ts for pack in self._packs], self._n)
         base_ms = np.fromiter((pack.base_ms for pack in self._packs), np.int64, len(self._packs))
+        times = PackTimes(base_ms, after_ms, lowest(after_ms, self._starts), highest(after_ms, self._starts))
         ahead_ms = base_ms - self._log_ms
-        self._note(ahead_ms + highest(after_ms, self._starts) > TS_AHEAD_MAX_MS, "$.ts", reason=AHEAD)
-        self._note(ahead_ms + lowest(after_ms, self._starts) < -TS_BEHIND_MAX_MS, "$.ts", reason=BEHIND)
-        return np.repeat(base_ms, self._n) + after_ms
+        self._note(ahead_ms + times.after_ms_most > TS_AHEAD_MAX_MS, "$.ts", reason=AHEAD)
+        self._note(ahead_ms + times.after_ms_least < -TS_BEHIND_MAX_MS, "$.ts", reason=BEHIND)
+        return times
 
-    def _series(self) -> tuple[Ints, list[tuple[str, str, str]]]:
-        """The code of each event's series, and what the codes mean."""
+    def _series(self) -> tuple[Ints, Ints]:
+        """The codes of each event's version, which is of one service, and of its segment."""
         packs, names = self._packs, self._names
         versions = [[names.versions[pack.service, one] for one in pack.versions] for pack in packs]
         segments = [[names.segments[one] for one in pack.segments] for pack in packs]
@@ -121,23 +123,35 @@ class _Batch:
         segment, bad_segments = coded(segment_codes, self._n, segments)
         self._note(bad_versions, "$.version")
         self._note(bad_segments, "$.segment")
-        if self.faults:
-            return version, []
-        width = max(1, len(names.segments))
-        found = distinct(version * width + segment, max(1, len(names.versions)) * width)
-        pairs, last = list(names.versions), list(names.segments)
-        return found.inverse, [(*pairs[key // width], last[key % width]) for key in found.keys.tolist()]
+        return version, segment
 
-    def _numbers(self) -> tuple[Entries, Floats]:
-        """Latencies and values, as entries of one kind."""
+    def _numbers(self) -> tuple[list[tuple[int, Floats]], Entries]:
+        """Latencies and values: those that all events have, by metric, and the entries of the others."""
         metrics = self._names.metrics
         columns: list[Column] = []
         for index, pack in enumerate(self._packs):
             if pack.latency_ms is not None:
-                columns.append((index, pack.n, pack.latency_ms.data, pack.latency_ms.at, 0))
+                columns.append((index, pack.n, pack.latency_ms.data, pack.latency_ms.at, LATENCY_CODE))
             for name, numbers in pack.values.items():
                 columns.append((index, pack.n, numbers.data, numbers.at, 1 + metrics[name]))
-        found = Entries.of(columns)
+        by_metric: dict[int, list[Column]] = {}
+        for column in columns:
+            by_metric.setdefault(column[-1], []).append(column)
+        full = [metric for metric, found in by_metric.items() if self._are_full(found)]
+        dense = [(metric, Entries.of(by_metric.pop(metric)).floats()) for metric in full]
+        others = Entries.of([column for found in by_metric.values() for column in found])
+        odd = any(_is_odd(value, least=0.0 if metric == LATENCY_CODE else -MAGNITUDE_MAX) for metric, value in dense)
+        odd |= _is_odd(others.floats(), least=0.0 if LATENCY_CODE in by_metric else -MAGNITUDE_MAX)
+        if odd or others.disordered(self._n).any():
+            self._judge_numbers(Entries.of(columns))
+        return dense, others
+
+    def _are_full(self, columns: Sequence[Column]) -> bool:
+        """Whether columns of one metric have a number of every event."""
+        return len(columns) == len(self._packs) and not any(at for _, _, _, at, _ in columns)
+
+    def _judge_numbers(self, found: Entries) -> None:
+        """Say which numbers of which packs are wrong, if any are."""
         value = found.floats()
         names = ["latency_ms", *(f"values.{name[:64]}" for name in self._names.metrics)]
 
@@ -145,15 +159,10 @@ class _Batch:
             return f"$.{names[found.code[column]]}"
 
         self._note_entries(found, found.disordered(self._n), path)
-        finite = np.abs(value) <= MAGNITUDE_MAX
-        if not finite.all():
-            self._note_entries(found, found.bad(~np.isfinite(value)), path, reason="number not finite")
-            self._note_entries(found, found.bad(~finite), path, reason="number out of range")
-        negative = value < 0
-        if negative.any():
-            latency = np.array(found.code) == 0
-            self._note_entries(found, found.bad(negative) & latency, path, reason="negative latency")
-        return found, value
+        self._note_entries(found, found.bad(~np.isfinite(value)), path, reason="number not finite")
+        self._note_entries(found, found.bad(~(np.abs(value) <= MAGNITUDE_MAX)), path, reason="number out of range")
+        latency = np.array(found.code) == LATENCY_CODE
+        self._note_entries(found, found.bad(value < 0) & latency, path, reason="negative latency")
 
     def _categories(self) -> tuple[Entries, Ints]:
         """Labels, and the code of each."""
@@ -196,3 +205,8 @@ class _Batch:
         """Remember the packs of the columns that are bad."""
         for column in np.flatnonzero(bad).tolist():
             self.faults.setdefault(found.pack[column], Malformed(reason, path(column)))
+
+
+def _is_odd(value: Floats, *, least: float) -> bool:
+    """Whether a number may be wrong: one sweep each way, since what is no number passes no comparison."""
+    return value.size > 0 and not (value.min() >= least and value.max() <= MAGNITUDE_MAX)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +15,8 @@ from schemas.basis import Basis
 from schemas.event import OTHER
 from schemas.report import Cell, LabelCell, MetricCell, UnitCell, UnitPairs, UnitSample
 from schemas.unit_hash import UNITS_SAMPLED_MAX
-from streams.ingest.bounds import UNIT_BYTES_MAX, Admission, CellKey
+from streams.ingest.bin_sums import BinSums
+from streams.ingest.bounds import BINS_MAX, UNIT_BYTES_MAX, Admission, CellKey
 from streams.ingest.scatter_sums import ScatterSums
 from streams.ingest.unit_samples import UNITS_REPORTED_MAX, UnitsOfService
 from streams.ingest.unit_sums import UnitBytes, UnitSums
@@ -26,13 +26,13 @@ _NO_REQUESTS: Final = UnitPairs(b"\0\0", b"", b"")
 
 
 class MetricSums:
-    """One metric of one cell: moments merged by Chan's rule, extremes, and counts by bin.
+    """One metric of one cell: moments merged by Chan's rule, and extremes.
 
-    ``at`` is its number among the targets of :class:`streams.ingest.unit_sums.UnitSums`; ``units`` are the moments of
-    the values that came with a unit.
+    ``at`` is its number among the targets of :class:`streams.ingest.bin_sums.BinSums` and
+    :class:`streams.ingest.unit_sums.UnitSums`; ``units`` are the moments of the values that came with a unit.
     """
 
-    __slots__ = ("at", "bins", "high", "low", "m2", "mean", "n", "units")
+    __slots__ = ("at", "high", "low", "m2", "mean", "n", "units")
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -42,7 +42,6 @@ class MetricSums:
         self.m2 = 0.0
         self.low = float("inf")
         self.high = float("-inf")
-        self.bins: dict[int, int] = {}
 
     def merge(self, n: int, mean: float, m2: float, low: float, high: float) -> None:
         """Add the moments of a batch. Source: Chan, Golub and LeVeque (1979), equation 1.5."""
@@ -54,24 +53,8 @@ class MetricSums:
         self.low = min(self.low, low)
         self.high = max(self.high, high)
 
-    def kept(self, index: int) -> int:
-        """The bin that counts values of a bin, once it has counted some."""
-        return index if index in self.bins else _nearest(sorted(self.bins), index)
-
-    def cell(self, name: str) -> MetricCell:
-        bins = np.fromiter(self.bins.keys(), dtype="<i4", count=len(self.bins))
-        counts = np.fromiter(self.bins.values(), dtype="<i8", count=len(self.bins))
-        order = np.argsort(bins)
-        return MetricCell(
-            name,
-            self.n,
-            self.mean,
-            self.m2,
-            self.low,
-            self.high,
-            bins[order].tobytes(),
-            counts[order].tobytes(),
-        )
+    def cell(self, name: str, bins: tuple[bytes, bytes]) -> MetricCell:
+        return MetricCell(name, self.n, self.mean, self.m2, self.low, self.high, *bins)
 
 
 class CellSums:
@@ -89,12 +72,13 @@ class CellSums:
         self.labels: dict[str, dict[str, int]] = {}
         self.scatter: ScatterSums | None = None
 
-    def cell(self) -> Cell:
+    def cell(self, bins: Sequence[tuple[bytes, bytes]]) -> Cell:
+        """The cell as it is sent; ``bins`` of all targets."""
         return Cell(
             *self.key,
             self.n,
             self.errors,
-            [sums.cell(name) for name, sums in self.metrics.items()],
+            [sums.cell(name, bins[sums.at]) for name, sums in self.metrics.items()],
             [LabelCell(name, dict(counts)) for name, counts in self.labels.items()],
             scatter=None if self.scatter is None else self.scatter.cell(),
         )
@@ -120,21 +104,17 @@ class SliceSums:
     bases : by service, those in force when the slice was opened; they stay for all of it.
     """
 
-    __slots__ = ("_admission", "_samples", "_targets", "bases", "cells", "folded", "units")
+    __slots__ = ("_admission", "_samples", "_targets", "bases", "bins", "cells", "folded", "units")
 
     def __init__(self, bases: Mapping[str, Basis] | None = None) -> None:
         self.bases = bases or {}
         self._admission = Admission()
         self._targets = 0
         self._samples: dict[str, UnitsOfService] = {}
+        self.bins = BinSums(BINS_MAX)
         self.units = UnitSums()
         self.cells: dict[CellKey, CellSums] = {}
         self.folded: Counter[str] = Counter()
-
-    @property
-    def bins_left(self) -> int:
-        """How many more bins the slice may open."""
-        return self._admission.bins_left
 
     def cell_of(self, service: str, version: str, segment: str, pane: int, events: int) -> CellSums:
         """The cell that counts events of these names; ``events`` of them are about to be added."""
@@ -191,26 +171,10 @@ class SliceSums:
             cell.scatter = ScatterSums(basis, sums[0].size)
         cell.scatter.merge(n, *sums)
 
-    def add_bins(self, service: str, sums: MetricSums, found: Iterable[tuple[int, int]]) -> None:
-        """Count values by bin. When the slice may open no more bins, the nearest open one of the metric counts them.
-
-        ``found`` holds (bin, count) by first appearance in the log, which matters only once bins run out.
-        """
-        bins = sums.bins
-        admission = self._admission
-        frozen: list[int] = []
-        for index, count in found:
-            if index in bins:
-                bins[index] += count
-            elif not bins:
-                bins[index] = count
-            elif admission.bins_left > 0:
-                admission.bins_left -= 1
-                bins[index] = count
-            else:
-                frozen = frozen or sorted(bins)
-                bins[_nearest(frozen, index)] += count
-                self.folded[service] += count
+    def add_scarce_bin(self, cell: CellSums, sums: MetricSums, index: int, count: int) -> None:
+        """Count values of a bin of a metric in the order of the log, once not all bins have room."""
+        if not self.bins.add_scarce(sums.at, index, count):
+            self.folded[cell.key[0]] += count
 
     def sample_of(self, service: str) -> UnitsOfService:
         """The sample of the units of an admitted service."""
@@ -221,11 +185,12 @@ class SliceSums:
 
     def report(self) -> Iterator[Cell]:
         """The cells as they are sent."""
+        bins = self.bins.report(self._targets)
         found = self.units.report(self._targets, bytes_max=UNIT_BYTES_MAX)
         limit = min(UNITS_SAMPLED_MAX, UNITS_REPORTED_MAX // max(1, len(self._samples)))
         samples = {key: one for units in self._samples.values() for key, one in units.by_cell(limit).items()}
         for key, sums in self.cells.items():
-            cell = sums.cell()
+            cell = sums.cell(bins)
             if found is not None:
                 cell = msgspec.structs.replace(cell, units=sums.units(cell, found, samples.get(key)))
             yield cell
@@ -233,9 +198,3 @@ class SliceSums:
     def _target(self) -> int:
         self._targets += 1
         return self._targets - 1
-
-
-def _nearest(ascending: list[int], index: int) -> int:
-    at = bisect_left(ascending, index)
-    around = ascending[max(0, at - 1) : at + 1]
-    return min(around, key=lambda one: abs(one - index))

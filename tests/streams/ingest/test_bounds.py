@@ -128,7 +128,6 @@ def tight(*, cell_bytes: int, entry_bytes: int, bins: int) -> Iterator[None]:
             "_CELLS_BUDGET": cell_bytes,
             "_METRICS_BUDGET": 4 * entry_bytes,
             "_LABELS_BUDGET": entry_bytes,
-            "BINS_MAX": bins,
             "SERVICES_MAX": 3,
             "METRICS_MAX": 3,
             "LABELS_MAX": 3,
@@ -136,6 +135,7 @@ def tight(*, cell_bytes: int, entry_bytes: int, bins: int) -> Iterator[None]:
             "PANES_MAX": 4,
         }.items():
             stack.enter_context(patch(f"streams.ingest.bounds.{name}", value))
+        stack.enter_context(patch("streams.ingest.sums.BINS_MAX", bins))
         stack.enter_context(patch("streams.ingest.sums.UNIT_BYTES_MAX", UNIT_BYTES))
         stack.enter_context(patch("streams.ingest.sums.UNITS_REPORTED_MAX", UNITS))
         yield

@@ -19,8 +19,8 @@ from schemas.event import (
     encode_event,
     faults,
 )
-from streams.ingest.columns import ColumnBuilder
 from streams.ingest.dead_letters import REASONS, Refused, dead_letter
+from streams.ingest.general import ColumnBuilder
 from streams.ingest.records import Records
 from tests.streams.ingest.samples import BASE_MS, event
 

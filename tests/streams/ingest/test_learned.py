@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from schemas.event import encode_event
 from schemas.packed import is_pack
 from streams.ingest import decoder as decoder_module
-from streams.ingest.columns import ColumnBuilder, Columns
+from streams.ingest.columns import Columns
 from streams.ingest.dead_letters import Refused
 from streams.ingest.decoder import RecordDecoder
+from streams.ingest.general import ColumnBuilder
 from streams.ingest.learned import FIELDS_MAX, NAMES_MAX, Names, Schema
 from streams.ingest.records import Records
 from tests.e2e.malformed import kinds
@@ -31,13 +32,13 @@ def records(raws: Raws) -> Records:
 
 def plain(columns: Columns) -> list[Any]:
     """What columns say, event by event, without codes; entries of one name must be in the order of their events."""
-    for event_of, codes in ((columns.metric_event, columns.metric), (columns.label_event, columns.label)):
+    metric_event, metric, value = columns.numbers()
+    for event_of, codes in ((metric_event, metric), (columns.labelled(), columns.label)):
         assert all((np.diff(event_of[codes == code]) >= 0).all() for code in np.unique(codes))
     found: list[dict[str, Any]] = [
         {
             "row": int(columns.row[at]),
-            "series": columns.series_names[columns.series[at]],
-            "pane": int(columns.pane[at]),
+            "cell": columns.name_of(int(columns.cell[at])),
             "flags": (bool(columns.request[at]), bool(columns.error[at])),
             "unit": unit(columns, at),
             "numbers": [],
@@ -45,9 +46,9 @@ def plain(columns: Columns) -> list[Any]:
         }
         for at in range(columns.row.size)
     ]
-    for at, code, value in zip(columns.metric_event, columns.metric, columns.value.tolist(), strict=True):
-        found[at]["numbers"].append((columns.metric_names[code], value.hex()))
-    for at, code in zip(columns.label_event, columns.label, strict=True):
+    for at, code, number in zip(metric_event, metric, value.tolist(), strict=True):
+        found[at]["numbers"].append((columns.metric_names[code], number.hex()))
+    for at, code in zip(columns.labelled(), columns.label, strict=True):
         found[at]["labels"].append(columns.label_names[code])
     return [{name: sorted(one) if isinstance(one, list) else one for name, one in each.items()} for each in found]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import serinus
 from schemas.event import TS_AHEAD_MAX_MS, TS_BEHIND_MAX_MS
 from schemas.packed import PACK_BYTES_MAX, PACK_EVENTS_MAX, PACK_MAGIC, PACK_NAMES_MAX, PACK_PREFIX
-from schemas.report import SLICE_MS
+from schemas.report import PANE_MS, SLICE_MS
 from schemas.unit_hash import unit_digests
 from serinus.event import Emitted, EventEncoder
 from serinus.packer import Packer
@@ -218,13 +218,14 @@ def test_all_of_a_good_pack_is_read() -> None:
     columns, refused = RecordDecoder().build(Records.of([record()], [BASE_MS]))
     assert refused == []
     assert columns.row.tolist() == [0, 0, 0]
-    assert [columns.series_names[code] for code in columns.series] == [
-        ("chat", "v1", ""), ("chat", "v2", "eu"), ("chat", "v1", "eu"),
+    pane = BASE_MS // PANE_MS
+    assert [columns.name_of(code) for code in columns.cell.tolist()] == [
+        ("chat", "v1", "", pane, False), ("chat", "v2", "eu", pane, False), ("chat", "v1", "eu", pane, True),
     ]  # fmt: skip
-    numbers = zip(columns.metric_event.tolist(), columns.metric.tolist(), columns.value.tolist(), strict=True)
-    assert sorted((at, columns.metric_names[code], value) for at, code, value in numbers) == [
+    numbers = zip(*(one.tolist() for one in columns.numbers()), strict=True)
+    assert sorted((at, columns.metric_names[code][0], value) for at, code, value in numbers) == [
         (0, "latency_ms", 1.5), (0, "values.tokens", 1.0), (1, "values.tokens", 2.0),
-        (2, "feedback.latency_ms", 2.5), (2, "feedback.tokens", 0.1),
+        (2, "latency_ms", 2.5), (2, "values.tokens", 0.1),
     ]  # fmt: skip
     assert (columns.request.tolist(), columns.error.tolist()) == ([True, True, False], [False, True, False])
 

@@ -162,5 +162,7 @@ def test_grouping_by_sorting_equals_grouping_by_table() -> None:
     raw = [encode_event(event(service=f"s{i % 7}", version=f"v{i % 3}", values={"x": float(i)})) for i in range(500)]
     batch = Records.of(raw, [BASE_MS + i for i in range(500)])
     plain = list(map(exact_part, finals([batch])))
-    with patch("streams.ingest.grouping._DENSE_MIN", -(10**9)), patch("streams.ingest.grouping.DENSE_PER_ENTRY", 0):
+    with patch("streams.ingest.runs._DENSE_MIN", -(10**9)), patch("streams.ingest.runs._DENSE_PER_ENTRY", 0):
         assert list(map(exact_part, finals([batch]))) == plain
+        with patch("streams.ingest.runs._NARROW_MAX", 0):
+            assert list(map(exact_part, finals([batch]))) == plain

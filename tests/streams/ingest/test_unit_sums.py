@@ -107,7 +107,7 @@ def test_a_bin_that_is_refused_takes_its_units_along() -> None:
     """When a slice may open no more bins, the nearest one counts a value, its unit too."""
     events = [event(latency_ms=float(at), unit=f"u{at % 7}") for at in (1, 1000, 50, 2, 900)]
     for cuts in ((), (2,), (3, 4)):
-        with patch("streams.ingest.bounds.BINS_MAX", 1):
+        with patch("streams.ingest.sums.BINS_MAX", 1):
             (cell,) = one_slice(events, cuts).cells
         units = ByUnit.of_cell(cell)
         assert units is not None
