@@ -14,6 +14,7 @@ from bench import tables
 BENCHMARKS = (
     "bench.ingest",
     "bench.packed",
+    "bench.sharing",
     "bench.peers",
     "bench.growth",
     "bench.client",

@@ -163,7 +163,6 @@ class _Sent:
 
 def ingest(settings: IngestSettings, brokers: str) -> tuple[Callable[[list[Any]], None], _Sent]:
     """The whole path, with a flush every 250 ms, producing its reports to the same broker."""
-    keep_freed_memory()
     sent = _Sent(brokers)
     engine = Engine(settings, "bench", sent, IngestMetrics())
     due = [time.monotonic()]
@@ -186,6 +185,7 @@ def decode(messages: list[Any]) -> None:
 
 def measure(brokers: str, *, events: int, rounds: int, units: bool = False) -> dict[str, Any]:
     """Fill a topic, read it in each way as often as there are rounds, and delete it."""
+    keep_freed_memory()
     topic = f"bench-{uuid.uuid4().hex[:8]}"
     size = fill(brokers, topic, events, units=units)
     settings = settings_of(brokers, topic)

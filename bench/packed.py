@@ -17,6 +17,7 @@ from typing import Any
 from bench.ingest import BATCH, RESULTS, broker, create, delete, ingest, produce, settings_of, timed
 from serinus.event import Arguments, EventEncoder
 from serinus.packer import Packer
+from streams.ingest.heap import keep_freed_memory
 
 EVENTS_PER_RECORD = (50, 200, 1000)
 BATCH_EVENTS = 400_000
@@ -57,6 +58,7 @@ def records(per_record: int, *, units: bool = False) -> list[bytes]:
 
 def measure(brokers: str, per_record: int, *, total: int, rounds: int, units: bool = False) -> dict[str, Any]:
     """Events/s of consume alone and of the full ingest, of a topic of packs."""
+    keep_freed_memory()
     topic = f"bench-{uuid.uuid4().hex[:8]}"
     create(brokers, topic)
     pool, count = records(per_record, units=units), total // per_record

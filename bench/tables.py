@@ -50,6 +50,20 @@ def packed_table(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{found['events']:,} events each."])
 
 
+def sharing_table(found: dict[str, Any]) -> str:
+    """One process and two on the same topic."""
+    lines = [
+        "| records | processes | events/s | CPU an event, both together | share of each |",
+        "|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        name = "packed, 200 events each" if row["packed"] else "JSON"
+        shares = ", ".join(f"{share:.0%}" for share in row["shares"])
+        rate, cpu_ns = row["events_per_s"], row["cpu_ns_per_event"]
+        lines.append(f"| {name} | {row['processes']} | {rate:,} | {cpu_ns:,} ns | {shares} |")
+    return "\n".join([*lines, "", "Every event was counted once."])
+
+
 def client_table(found: dict[str, Any]) -> str:
     """Microseconds of single calls."""
     lines = ["| call | n | median | p99 |", "|---|---|---|---|"]
@@ -109,6 +123,7 @@ def joint_table(found: dict[str, Any]) -> str:
 
 TABLES = {
     "packed": packed_table,
+    "sharing": sharing_table,
     "client": client_table,
     "ingest": ingest_table,
     "peers": peers_table,

@@ -8,6 +8,7 @@ import click
 
 from streams.cli.options import parent_option, settings_option
 from streams.cli.table import EXIT_DONE
+from streams.ingest.heap import keep_freed_memory
 from streams.ingest.loop import run_ingest
 from streams.ingest.settings import IngestSettings
 from streams.kafka import client_properties, wait_for_broker
@@ -23,6 +24,7 @@ from streams.topics import BASES, EVENTS, EVENTS_DEAD, INPUTS
 @parent_option
 def ingest(loaded: Loaded, parent: int | None) -> int:
     """Run ingest until Ctrl-C: events in, reports out."""
+    keep_freed_memory()
     stop = threading.Event()
     stop_on_signals(stop)
     follow_parent(parent)

@@ -70,7 +70,9 @@ class EventSplit(ABC):
         return columns, ts_ms
 
     def _signature_codes(self, events: list[Any]) -> Ints:
-        return self._signatures.of(list(map(_signature, events)))
+        # One at a time: a list of so many tuples is more than the caches and the garbage collector take lightly.
+        codes = map(self._signatures.__getitem__, map(_signature, events))
+        return np.fromiter(codes, np.int64, len(events))
 
     @abstractmethod
     def _numbers(self, events: list[Any]) -> Numbers:

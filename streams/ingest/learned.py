@@ -121,9 +121,8 @@ class Schema(EventSplit):
         return columns, odd
 
     def _numbers(self, events: list[Any]) -> Numbers:
-        nothing = self._no_values
-        maps = [event.values or nothing for event in events]
-        numbers = [np.array([event.latency_ms for event in events], dtype=np.float64)]
+        maps = _held(events, "values", self._no_values) if self._metrics else []
+        numbers = [np.array(list(map(_latency_ms, events)), dtype=np.float64)]
         numbers += [
             np.fromiter(map(attrgetter(f"f{at}"), maps), np.float64, len(maps)) for at in range(len(self._metrics))
         ]
@@ -141,8 +140,7 @@ class Schema(EventSplit):
     def _categories(self, events: list[Any]) -> tuple[Ints | None, Ints]:
         if not self._label_codes:
             return no_entries()
-        nothing = self._no_labels
-        maps = [event.labels or nothing for event in events]
+        maps = _held(events, "labels", self._no_labels)
         found = [
             np.fromiter(map(codes.__getitem__, map(attrgetter(f"f{at}"), maps)), np.int64, len(maps))
             for at, codes in enumerate(self._label_codes)
@@ -154,6 +152,15 @@ class Schema(EventSplit):
 
     def _names(self) -> tuple[Iterable[str], Iterable[tuple[str, str]]]:
         return self._metrics, self._labels
+
+
+_latency_ms = attrgetter("latency_ms")
+
+
+def _held(events: list[Any], field: str, nothing: Any) -> list[Any]:
+    """What a field of each event holds, or nothing."""
+    found = list(map(attrgetter(field), events))
+    return [one or nothing for one in found] if None in found else found
 
 
 def _good(columns: Columns, ahead_ms: Ints) -> Flags:

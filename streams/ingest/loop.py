@@ -14,7 +14,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from streams.ingest.bases import BasesReader
 from streams.ingest.engine import Engine
-from streams.ingest.heap import keep_freed_memory
 from streams.ingest.http import Liveness, serve
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.outbox import DeliveryError, KafkaOutbox
@@ -50,7 +49,6 @@ def run_ingest(settings: IngestSettings, stop: threading.Event) -> int:
     0 after a stop; 2 when the source topic must not be read as it is; 3 when the broker refused a record for good or
     failed fatally. After anything but 0 nothing more was committed, and a restart counts everything again.
     """
-    keep_freed_memory()
     metrics, liveness = IngestMetrics(), Liveness()
     if settings.http_port is not None:
         try:
