@@ -1,14 +1,16 @@
 """How one ingest process and two share the work: `python -m bench.sharing`.
 
-A topic of four partitions is filled on a real Kafka; then one, or two, ingest processes of a new group read all of it
-and send their reports. Every event is looked for in the reports, and how many of them each process read. Broker and
-processes share the machine: where it has two cores, two processes cannot be twice as fast, but no event may cost more.
+One ingest process, or two of one group, take a topic of four partitions on a real Kafka. They are stopped while it is
+filled, and then read all of it and send their reports. Every event is looked for in the reports, and how many of them
+each process read. Broker and processes share the machine: where it has two cores, two processes cannot be twice as
+fast, but no event may cost more.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from bench.ingest import PARTITIONS, RESULTS, ROOT, broker, create, delete, events, produce, settings_of
 from bench.packed import records
@@ -42,9 +45,6 @@ def process(brokers: str, topic: str, group: str) -> dict[str, float]:
     stop = threading.Event()
     stop_on_signals(stop)
     settings, metrics = _settings(brokers, topic, group), IngestMetrics()
-    # Those that join together divide the partitions at once; who came later would find the others' work done.
-    print("ready", flush=True)
-    sys.stdin.readline()
     loop = IngestLoop(settings, topic_identity(settings), metrics, Liveness())
     begun_s = time.process_time()
     try:
@@ -55,27 +55,28 @@ def process(brokers: str, topic: str, group: str) -> dict[str, float]:
     return {"events": read, "cpu_s": time.process_time() - begun_s}
 
 
-def shared(brokers: str, topic: str, processes: int, total: int) -> dict[str, Any]:
+def shared(brokers: str, processes: int, pool: list[bytes], per_record: int, total: int) -> dict[str, Any]:
     """Let so many processes read a topic of so many events."""
-    watch = _Reports(brokers, topic, total)
-    group = f"sharing-{uuid.uuid4().hex[:8]}"
+    topic, group = f"bench-{uuid.uuid4().hex[:8]}", f"sharing-{uuid.uuid4().hex[:8]}"
+    create(brokers, topic)
     command = [sys.executable, "-m", "bench.sharing", "--brokers", brokers, "--topic", topic, "--group", group]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    running = [subprocess.Popen(command, **pipes, text=True, cwd=ROOT) for _ in range(processes)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(processes)]
+    watch = _Reports(brokers, topic, total)
     try:
+        _wait_until_divided(brokers, group, processes)
         for one in running:
-            assert one.stdout is not None
-            one.stdout.readline()
+            one.send_signal(signal.SIGSTOP)
+        produce(brokers, topic, pool, total // per_record)
         for one in running:
-            assert one.stdin is not None
-            one.stdin.write("go\n")
-            one.stdin.flush()
+            one.send_signal(signal.SIGCONT)
         seconds = watch.until_all()
     finally:
         for one in running:
+            one.send_signal(signal.SIGCONT)
             one.terminate()
         said = [one.communicate(timeout=60)[0] for one in running]
         watch.close()
+    delete(brokers, topic)
     found = [json.loads(one.splitlines()[-1]) for one in said]
     read = [round(one["events"]) for one in found]
     return {
@@ -85,6 +86,17 @@ def shared(brokers: str, topic: str, processes: int, total: int) -> dict[str, An
         "counted": watch.counted(),
         "shares": [round(one / sum(read), 3) for one in read],
     }
+
+
+def _wait_until_divided(brokers: str, group: str, processes: int) -> None:
+    admin, give_up_s = AdminClient({"bootstrap.servers": brokers}), time.monotonic() + _WITHIN_S
+    parts: list[int] = []
+    while parts != [PARTITIONS // processes] * processes:
+        if time.monotonic() > give_up_s:
+            raise TimeoutError(f"the members of the group have {parts} partitions after {_WITHIN_S:.0f} s")
+        time.sleep(0.5)
+        found = admin.describe_consumer_groups([group])[group].result()
+        parts = [len(one.assignment.topic_partitions) for one in found.members]
 
 
 class _Reports:
@@ -125,19 +137,15 @@ class _Reports:
 
 
 def _settings(brokers: str, topic: str, group: str) -> IngestSettings:
-    return replace(settings_of(brokers, topic), group_id=group, bases_topic=f"{topic}.bases")
+    """Of a process that stays in its group while it is stopped."""
+    found = settings_of(brokers, topic)
+    return replace(found, group_id=group, bases_topic=f"{topic}.bases", session_timeout_ms=round(1000 * _WITHIN_S))
 
 
 def measure(brokers: str, *, total: int, packed: bool, rounds: int = 1) -> list[dict[str, Any]]:
-    """Fill a topic and have it read by one process and by two, in turn; of each the round with the least CPU."""
-    topic = f"bench-{uuid.uuid4().hex[:8]}"
-    create(brokers, topic)
-    if packed:
-        produce(brokers, topic, records(PER_RECORD), total // PER_RECORD)
-    else:
-        produce(brokers, topic, events(20_000), total)
-    found = [shared(brokers, topic, processes, total) for _ in range(rounds) for processes in (1, 2)]
-    delete(brokers, topic)
+    """One process and two, in turn; of each the round with the least CPU."""
+    pool, per_record = (records(PER_RECORD), PER_RECORD) if packed else (events(20_000), 1)
+    found = [shared(brokers, processes, pool, per_record, total) for _ in range(rounds) for processes in (1, 2)]
     return [{"packed": packed, **min(found[at::2], key=lambda one: int(one["cpu_ns_per_event"]))} for at in range(2)]
 
 

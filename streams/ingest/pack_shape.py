@@ -71,9 +71,16 @@ def check_name(name: str, path: str, *, empty_allowed: bool = False) -> None:
 def _is_usual(pack: Pack) -> bool:
     """Whether a pack has the shape that nearly all have: it passes :func:`_check` then, at a third of the time."""
     n, latency_ms = pack.n, pack.latency_ms
+    floats = (4 * n, 8 * n)
+    for numbers in pack.values.values():
+        if numbers.at or len(numbers.data) not in floats:
+            return False
+    for label in pack.labels.values():
+        if label.at or len(label.codes) != n or not 0 < len(label.names) <= PACK_NAMES_MAX:
+            return False
     return (
         0 < n <= PACK_EVENTS_MAX
-        and abs(pack.base_ms) <= _BASE_MS_MAX
+        and -_BASE_MS_MAX <= pack.base_ms <= _BASE_MS_MAX
         and len(pack.ts) == n
         and len(pack.version) in (0, n)
         and len(pack.segment) in (0, n)
@@ -82,10 +89,7 @@ def _is_usual(pack: Pack) -> bool:
         and 0 < len(pack.segments) <= PACK_NAMES_MAX
         and len(pack.values) <= PACK_NAMES_MAX
         and len(pack.labels) <= PACK_NAMES_MAX
-        and (latency_ms is None or (not latency_ms.at and len(latency_ms.data) in (4 * n, 8 * n)))
-        and all(not one.at and len(one.data) in (4 * n, 8 * n) for one in pack.values.values())
-        and all(not one.at and len(one.codes) == n for one in pack.labels.values())
-        and all(0 < len(one.names) <= PACK_NAMES_MAX for one in pack.labels.values())
+        and (latency_ms is None or (not latency_ms.at and len(latency_ms.data) in floats))
         and pack.unit is None
         and pack.epoch is None
         and pack.bucket is None

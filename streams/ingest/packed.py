@@ -115,8 +115,8 @@ class _Batch:
     def _series(self) -> tuple[Ints, Ints]:
         """The codes of each event's version, which is of one service, and of its segment."""
         packs, names = self._packs, self._names
-        versions = [[names.versions[pack.service, one] for one in pack.versions] for pack in packs]
-        segments = [[names.segments[one] for one in pack.segments] for pack in packs]
+        versions = [names.versions_of(pack) for pack in packs]
+        segments = [names.segments_of(pack) for pack in packs]
         version_codes = integers([pack.version or NO_CODES[: pack.n] for pack in packs], self._n)
         segment_codes = integers([pack.segment or NO_CODES[: pack.n] for pack in packs], self._n)
         version, bad_versions = coded(version_codes, self._n, versions)
@@ -170,7 +170,7 @@ class _Batch:
         for index, pack in enumerate(self._packs):
             for name, label in pack.labels.items():
                 columns.append((index, pack.n, label.codes, label.at, 0))
-                tables.append([self._names.labels[name, value] for value in label.names])
+                tables.append(self._names.labels_of(name, label.names))
                 names.append(name)
         found = Entries.of(columns)
 
