@@ -29,14 +29,15 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    rows : int64 [m], distinct, each >= 1: rows of segments.
+    rows : int64 [m], distinct, each >= 1: rows of segments (:mod:`detectors.rows`).
     n_b, sum_b : [m, K] count and sum of the baseline's values in each bucket.
     m2_b : [m] sum of the squared deviations of the baseline's values from the block's mean of the baseline.
     n_c, sum_c, m2_c : the same of the canary. An arm that is missing has n = 0 everywhere.
+    stride : as for :class:`detectors.batches.RateBatch`.
 
     Raises
     ------
-    ValueError : when a row repeats or is below 1, shapes do not fit, numbers are not finite, or n or m2 negative.
+    ValueError : when a row repeats or is a total's, shapes do not fit, numbers are not finite, or n or m2 negative.
 
     >>> ones = np.array([[2.0, 0.0]])
     >>> batch = UnitBatch.of_counts(np.array([1]), n_b=2 * ones, k_b=ones, n_c=ones, k_c=ones)
@@ -51,9 +52,10 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
     n_c: Floats
     sum_c: Floats
     m2_c: Floats
+    stride: int | None = None
 
     def __post_init__(self) -> None:
-        check_rows(self.rows)
+        check_rows(self.rows, self.stride)
         table = (self.rows.size, self.n_b.shape[-1])
         by_bucket = (self.n_b, self.sum_b, self.n_c, self.sum_c)
         if any(a.shape != table for a in by_bucket) or {self.m2_b.shape, self.m2_c.shape} != {self.rows.shape}:
@@ -65,7 +67,9 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
             raise ValueError("UnitBatch: every number must be finite, and n and m2 >= 0")
 
     @classmethod
-    def of_counts(cls, rows: Ints, *, n_b: Floats, k_b: Floats, n_c: Floats, k_c: Floats) -> UnitBatch:
+    def of_counts(
+        cls, rows: Ints, *, n_b: Floats, k_b: Floats, n_c: Floats, k_c: Floats, stride: int | None = None
+    ) -> UnitBatch:
         """From counts [m, K] of values, and of those that are bad: errors, exceedances, one label."""
 
         def m2(n: Floats, k: Floats) -> Floats:
@@ -73,7 +77,7 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
             squares: Floats = bad * (total - bad) / np.maximum(total, 1.0)
             return squares
 
-        return cls(rows, n_b, k_b, m2(n_b, k_b), n_c, k_c, m2(n_c, k_c))
+        return cls(rows, n_b, k_b, m2(n_b, k_b), n_c, k_c, m2(n_c, k_c), stride)
 
     @property
     def paired(self) -> Flags:
@@ -83,8 +87,10 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
 
     def take(self, chosen: Flags) -> UnitBatch:
         """Some of the blocks."""
+        if chosen.all():
+            return self
         columns = (self.n_b, self.sum_b, self.m2_b, self.n_c, self.sum_c, self.m2_c)
-        return UnitBatch(self.rows[chosen], *(column[chosen] for column in columns))
+        return UnitBatch(self.rows[chosen], *(column[chosen] for column in columns), self.stride)
 
 
 def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> UnitBatch:

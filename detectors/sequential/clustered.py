@@ -7,7 +7,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Floats
+from detectors.rows import Placed, placed
 from detectors.sequential.past import grown
 from detectors.unit_batches import BUCKETS, UnitBatch
 
@@ -66,12 +67,13 @@ def add(sums: ClusteredSums, batch: UnitBatch, *, shift_by: float = 1.0) -> Clus
     p_sq = p[:, 0] ** 2
     per_value = w / np.maximum(n[:, 0] - 2.0, 1.0)
     psi[:, 2] *= shift_by
+    place = placed(batch.rows, batch.stride)
     return ClusteredSums(
-        _summed(sums.psi, batch.rows, psi),
-        _summed(sums.w, batch.rows, w),
-        _summed(sums.score, batch.rows, per_value[:, None] * np.stack([batch.m2_c, batch.m2_b], axis=1)),
-        _summed(sums.phi, batch.rows, p * (batch.sum_b - batch.n_b * mean_b)),
-        _summed(sums.phi_sq, batch.rows, p_sq * batch.m2_b),
+        _summed(sums.psi, place, psi),
+        _summed(sums.w, place, w),
+        _summed(sums.score, place, per_value[:, None] * np.stack([batch.m2_c, batch.m2_b], axis=1)),
+        _summed(sums.phi, place, p * (batch.sum_b - batch.n_b * mean_b)),
+        _summed(sums.phi_sq, place, p_sq * batch.m2_b),
     )
 
 
@@ -135,8 +137,6 @@ def grown_sums(sums: ClusteredSums, rows: int) -> ClusteredSums:
     return ClusteredSums(*(grown(part, rows, 0.0) for part in parts))
 
 
-def _summed(old: Floats, rows: Ints, new: Floats) -> Floats:
-    total = grown(old, int(rows.max()) + 1, 0.0).copy()
-    total[rows] += new
-    total[0] += new.sum(axis=0)
+def _summed(old: Floats, place: Placed, new: Floats) -> Floats:
+    (total,) = place.added(new, grown(old, int(place.where.max()) + 1, 0.0))
     return total

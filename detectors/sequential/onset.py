@@ -12,6 +12,7 @@ from detectors.arrays import Floats, Ints
 from detectors.rows import height_of, placed
 from detectors.sequential.past import grown
 from detectors.sequential.row_weights import (
+    newest_by_group,
     shared_out,
     shared_out_by_group,
     start_weights,
@@ -89,9 +90,8 @@ def with_rows(mixture: Mixture, rows: Ints, stride: int | None = None) -> Mixtur
     """
     if stride is None:
         return grow(mixture, height_of(rows))
-    newest = rows[np.diff(rows // stride, append=-1) != 0]
-    known = newest < mixture.moments.size
-    if known.all() and np.isfinite(mixture.log_weight[newest]).all():
+    newest = newest_by_group(mixture.log_weight, rows, stride)
+    if not newest.size:
         return mixture
     weights = shared_out_by_group(mixture.log_weight, log_evidence(mixture), newest, stride)
     return _with_weights(mixture, weights)

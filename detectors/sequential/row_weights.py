@@ -41,6 +41,22 @@ def shared_out(log_weight: Floats, log_e: Floats, rows: int) -> Floats:
     return weights
 
 
+def newest_by_group(log_weight: Floats, rows: Ints, stride: int) -> Ints:
+    """The highest row of each group, ascending, or none when all of these rows have a weight already.
+
+    Parameters
+    ----------
+    rows : of segments, ascending, at least one.
+
+    >>> weights = shared_out_by_group(start_weights(), np.zeros(1), np.array([2]), 3)
+    >>> newest_by_group(weights, np.array([1, 2]), 3).tolist(), newest_by_group(weights, np.array([1, 4]), 3).tolist()
+    ([], [1, 4])
+    """
+    newest: Ints = rows[np.diff(rows // stride, append=-1) != 0]
+    there = newest < log_weight.size
+    return newest[:0] if there.all() and np.isfinite(log_weight[newest]).all() else newest
+
+
 def shared_out_by_group(log_weight: Floats, log_e: Floats, newest: Ints, stride: int) -> Floats:
     """The same where several groups of rows have new segments; a segment that has not appeared weighs nothing.
 

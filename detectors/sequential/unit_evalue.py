@@ -7,11 +7,19 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, Ints
+from detectors.rows import placed
 from detectors.sequential.clustered import parts
 from detectors.sequential.differences import Worse, scales
-from detectors.sequential.row_weights import shared_out, start_weights, weighted
-from detectors.sequential.unit_mixture import Known, learned, log_evidence, rounding, start_known, tuned_rho, with_total
+from detectors.sequential.row_weights import (
+    newest_by_group,
+    shared_out,
+    shared_out_by_group,
+    start_weights,
+    weighted,
+    weighted_by_group,
+)
+from detectors.sequential.unit_mixture import Known, learned, log_evidence, rounding, start_known, tuned_rho
 from detectors.sequential.unit_starts import (
     SPANS,
     Evidence,
@@ -99,18 +107,14 @@ class UnitEvalue(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        rows = int(batch.rows.max()) + 1
-        weights = state.log_weight
-        if rows > weights.size:
-            weights = shared_out(weights, self.harm(state), rows)
+        weights = self._weights(state, batch.rows, batch.stride)
         known, ready = learned(state.known, batch, None if self.relative else self.prior_rate)
-        starts = grown_starts(state.starts, self.spans, rows)
+        starts = grown_starts(state.starts, self.spans, weights.size)
         if ready.any():
-            where = with_total(batch.rows[ready])
+            place = placed(batch.rows[ready], batch.stride)
             psi, w = parts(batch.take(ready))
-            psi, w = np.concatenate([psi.sum(axis=0, keepdims=True), psi]), np.concatenate([[w.sum()], w])
-            harm = self._harmful(psi, known.mean[where])
-            starts = advance_starts(starts, self.spans, where, (harm, w), self._evidence(known))
+            harm = self._harmful(place.with_sums(psi), known.mean[place.where])
+            starts = advance_starts(starts, self.spans, place.where, (harm, place.with_sums(w)), self._evidence(known))
         return UnitEvalueState(known, starts, weights)
 
     def harm(self, state: UnitEvalueState) -> Floats:
@@ -120,6 +124,20 @@ class UnitEvalue(msgspec.Struct, frozen=True):
     def evidence(self, state: UnitEvalueState) -> float:
         """Log e-value of the gate: half on the total, half spread over the segments."""
         return weighted(state.log_weight, self.harm(state))
+
+    def by_group(self, state: UnitEvalueState, stride: int) -> Floats:
+        """[R / stride] the same of each group of rows."""
+        return weighted_by_group(state.log_weight, self.harm(state), stride)
+
+    def _weights(self, state: UnitEvalueState, rows: Ints, stride: int | None) -> Floats:
+        """With those of segments that appear."""
+        if stride is None:
+            new = int(rows.max()) + 1 > state.log_weight.size
+            return shared_out(state.log_weight, self.harm(state), int(rows.max()) + 1) if new else state.log_weight
+        newest = newest_by_group(state.log_weight, rows, stride)
+        if not newest.size:
+            return state.log_weight
+        return shared_out_by_group(state.log_weight, self.harm(state), newest, stride)
 
     def _harmful(self, psi: Floats, mean: Floats) -> Floats:
         """[m, K] the blocks' ψ against the baseline at the edge of what is tolerated, harm positive."""

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats
+from detectors.rows import placed
 from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, grown_sums, start_sums
 from detectors.sequential.differences import Worse
 from detectors.sequential.past import Past, grown, learn, start_past
@@ -15,7 +16,7 @@ from detectors.sequential.step_margin import gap_of
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
 from detectors.sequential.unit_bound import spread_at
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
-from detectors.sequential.unit_mixture import log_evidence, rates_of, tuned_rho, with_total
+from detectors.sequential.unit_mixture import log_evidence, rates_of, tuned_rho
 from detectors.summaries.log_histogram import LogHistogram, upper_edge
 from detectors.unit_batches import UnitBatch
 
@@ -212,7 +213,7 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         overall, recent = (grown_sums(sums, rows) for sums in (state.overall, state.recent))
         pairs = batch.take(batch.paired)
         if pairs.rows.size:
-            where = with_total(pairs.rows)
+            where = placed(pairs.rows).where
             gap[where] = np.where(np.isnan(gap[where]), between, gap[where])
             overall, recent = (add(sums, pairs, shift_by=between) for sums in (overall, recent))
         n = batch.n_b.sum(axis=1)

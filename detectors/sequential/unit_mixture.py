@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Flags, Floats, Ints
+from detectors.arrays import Flags, Floats
+from detectors.rows import placed
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, spread, start_past
 from detectors.unit_batches import UnitBatch
@@ -50,17 +51,14 @@ def learned(known: Known, batch: UnitBatch, prior_rate: float | None) -> tuple[K
         sd = np.sqrt(np.maximum(mean * (1.0 - mean), 0.0))
     ready: Flags = batch.paired & ~np.isnan(sd[batch.rows])
     total = batch.n_b.sum(axis=1)
-    past = learn(known.past, batch.rows, n=total, mean=batch.sum_b.sum(axis=1) / np.maximum(total, 1.0), m2=batch.m2_b)
+    average = batch.sum_b.sum(axis=1) / np.maximum(total, 1.0)
+    past = learn(known.past, batch.rows, n=total, mean=average, m2=batch.m2_b, stride=batch.stride)
     fixed_mean, fixed_sd = (grown(a, rows, np.nan).copy() for a in (known.mean, known.sd))
-    where = with_total(batch.rows[ready])
-    first = where[np.isnan(fixed_mean[where])]
-    fixed_mean[first], fixed_sd[first] = mean[first], sd[first]
+    if ready.any():
+        where = placed(batch.rows[ready], batch.stride).where
+        first = where[np.isnan(fixed_mean[where])]
+        fixed_mean[first], fixed_sd[first] = mean[first], sd[first]
     return Known(past, fixed_mean, fixed_sd), ready
-
-
-def with_total(rows: Ints) -> Ints:
-    """The rows with the total's 0 before them, or none when there are none."""
-    return np.concatenate([np.zeros(1, dtype=np.int64), rows]) if rows.size else rows
 
 
 def rates_of(past: Past, prior_rate: float) -> Floats:
