@@ -21,11 +21,11 @@ def interval(hits: float, n: float) -> tuple[float, float]:
 
 
 def healthy_table(found: dict[str, Any]) -> str:
-    """How each case ended, and how fast releases were simulated."""
+    """How each case ended, in how many releases the split looked broken, and how many a core simulated in a minute."""
     lines = [
         "| scenario | plan | releases | rolled back by evidence (95 % interval) | limit: 5 % + 2 s.e. "
-        "| promoted | by a limit | still open |",
-        "|---|---|---|---|---|---|---|---|",
+        "| promoted | by a limit | still open | split ERROR | a minute and core |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     alpha = found["alpha"]
     for case, counts in found["cases"].items():
@@ -34,8 +34,8 @@ def healthy_table(found: dict[str, Any]) -> str:
         ends = (f"{counts.get(name, 0):,.0f}" for name in ("promoted", "rolled_back_by_limit", "open"))
         false = f"{100 * counts.get('rolled_back', 0) / n:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
         limit = alpha + 2 * sqrt(alpha * (1 - alpha) / n)
-        cells = (*case.split("/"), f"{n:,}", false, f"{100 * limit:.1f} %", *ends)
+        split = f"{counts['split_error']:,.0f}" if "split_error" in counts else ""
+        speed = f"{60 * n / counts['core_s']:,.0f}"
+        cells = (*case.split("/"), f"{n:,}", false, f"{100 * limit:.1f} %", *ends, split, speed)
         lines.append(f"| {' | '.join(cells)} |")
-    counts = list(found["cases"].values())
-    per_minute = 60 * sum(one["releases"] for one in counts) / sum(one["core_s"] for one in counts)
-    return "\n".join([*lines, "", f"{per_minute:,.0f} releases a minute and core."])
+    return "\n".join(lines)

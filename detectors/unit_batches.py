@@ -90,7 +90,8 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
         if chosen.all():
             return self
         columns = (self.n_b, self.sum_b, self.m2_b, self.n_c, self.sum_c, self.m2_c)
-        return UnitBatch(self.rows[chosen], *(column[chosen] for column in columns), self.stride)
+        n_b, sum_b, m2_b, n_c, sum_c, m2_c = (column[chosen] for column in columns)
+        return UnitBatch(self.rows[chosen], n_b, sum_b, m2_b, n_c, sum_c, m2_c, self.stride)
 
 
 def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> UnitBatch:

@@ -23,7 +23,8 @@ from streams.cli.output import print_json
 from streams.cli.plan_file import read_plan
 from streams.cli.release_view import decision_line
 from streams.offline.drawing import World
-from streams.offline.fleet import BATCH, Fleet
+from streams.offline.fleet import Fleet
+from streams.offline.fleet_setup import batch_of, columns_read
 from streams.offline.simulate import Run, Simulated, summary_of
 from streams.offline.simulate import simulate as simulate_run
 from streams.offline.traffic import metrics_drawn
@@ -58,7 +59,8 @@ def simulate(files: tuple[Path, ...], plan_file: Path, *, as_json: bool, **how: 
     worlds = [read_world(file, plan) for file in files]
     if how["fleet"]:
         _check_fleet(worlds, plan)
-    tasks = [task for number in range(len(worlds)) for task in _tasks(number, how)]
+    sizes = [batch_of(world, plan) if how["fleet"] else 1 for world in worlds]
+    tasks = [task for number, size in enumerate(sizes) for task in _tasks(number, how, size)]
     jobs = how["jobs"]
     batches = (_run(worlds, plan, task) for task in tasks) if jobs == 1 else _in_processes(files, plan, tasks, jobs)
     found: list[Run] = []
@@ -119,8 +121,8 @@ def _prepare(files: tuple[Path, ...], plan: Plan) -> None:
     _task[:] = [([read_world(file, plan) for file in files], plan)]
 
 
-def _tasks(scenario: int, how: How) -> list[Task]:
-    size, end = BATCH if how["fleet"] else 1, how["seed"] + how["runs"]
+def _tasks(scenario: int, how: How, size: int) -> list[Task]:
+    end = how["seed"] + how["runs"]
     return [
         Task(scenario, range(first, min(first + size, end)), how["fleet"]) for first in range(how["seed"], end, size)
     ]
@@ -130,7 +132,7 @@ def _check_fleet(worlds: list[World], plan: Plan) -> None:
     """Raises UsageError for what cannot be simulated side by side."""
     try:
         for world in worlds:
-            Fleet(world, plan, ())
+            columns_read(world, plan)
     except ValueError as error:
         raise click.UsageError(f"--side-by-side: {error}") from error
 

@@ -7,33 +7,32 @@ it is asked only when its answer can differ from "go on", since asking costs mor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
-from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN
 from releases.budget import fail_threshold, gate_weights
 from releases.machine import step
-from releases.machine_io import Commanded, Judged
+from releases.machine_io import Commanded, Judged, Publish
 from releases.release_state import Release, ReleaseState
 from releases.ruling import PASS_THRESHOLD
 from schemas.command import Command, Verb
 from schemas.decision import State
 from schemas.evidence import Verdict
 from schemas.plan import Plan
+from schemas.route import Route
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import World
-from streams.offline.fleet_gates import fleet_gates
-from streams.offline.fleet_traffic import FleetTraffic, N
+from streams.offline.fleet_blocks import Blocks
+from streams.offline.fleet_columns import N
+from streams.offline.fleet_requests import Dealt, FleetRequests
+from streams.offline.fleet_setup import columns_read, fleet_gates
+from streams.offline.fleet_splits import FleetSplits
+from streams.offline.fleet_traffic import FleetTraffic, bounds_of
 from streams.offline.outcome import DecidedBy
 from streams.offline.simulate import START_MS, Run
-
-_BLOCK_STEPS = BLOCK_MS_MAX // STEP_MS
-
-
-BATCH = 250
-"""Releases side by side. More are hardly faster, and in ten segments each takes 2 MB."""
 
 _MIRRORED = ("_seen_ms", "_stage", "_next_ppm", "_from_ms")
 
@@ -43,22 +42,39 @@ REASON = "simulated side by side with others; alone it tells its decisions: --se
 class Fleet:
     """Releases of one scenario under one plan, a seed for each.
 
+    Attributes
+    ----------
+    split_errors : seeds of the releases whose split has looked broken, at least for a while.
+
     Raises
     ------
     ValueError : the scenario or the plan has something that this way of simulating leaves out.
     """
 
     def __init__(self, world: World, plan: Plan, seeds: Sequence[int]) -> None:
-        means = sorted({gate.name for gate in plan.gates if gate.kind == "mean"})
-        self._plan, self._world = plan, world
-        self._traffic = FleetTraffic(world, plan, means)
-        self._stride = 1 + len(world.segments)
-        self._gates = fleet_gates(plan, self._traffic, means, self._stride)
-        self._seeds = np.array(seeds)
-        self._ended: list[Run] = []
-        self._machines = [_started(plan, world) for _ in seeds]
-        self._blocks = Blocks(len(seeds), world.segments, self._traffic.columns, plan.baseline < plan.canaries[0])
         count = len(seeds)
+        columns = columns_read(world, plan)
+        machine, route = _started(plan, world)
+        salt = machine.release.salt if machine.release is not None else ""
+        self._plan, self._world = plan, world
+        users, bounds = world.scenario.traffic.users is not None, bounds_of(world, plan)
+        self._traffic: FleetTraffic | FleetRequests = (
+            FleetRequests(world, columns, bounds, salt=salt)
+            if users or not columns.nested
+            else FleetTraffic(world, columns, bounds)
+        )
+        self._stride = 1 + len(world.segments)
+        self._gates = fleet_gates(plan, columns, releases=count, stride=self._stride)
+        self._seeds = np.array(seeds, dtype=np.int64)
+        self._ended: list[Run] = []
+        self._machines = [machine] * count
+        self._blocks = Blocks(count, world.segments, columns.width, plan.baseline < plan.canaries[0])
+        self._splits: FleetSplits | None = None
+        if users:
+            assert isinstance(self._traffic, FleetRequests)
+            hashes = [self._traffic.hashes(seed) for seed in self._seeds.tolist()]
+            self._splits = FleetSplits(plan, world.segments, hashes, route)
+        self.split_errors: set[int] = set()
         self._requests, self._before_onset = np.zeros((count, 2)), np.zeros(count)
         self._compared = np.zeros(count, dtype=np.bool_)
         self._unknown = np.ones(count, dtype=np.bool_)
@@ -71,40 +87,42 @@ class Fleet:
     def run(self) -> list[Run]:
         """All releases to their end, in the order of their seeds."""
         chunks = -(-self._world.steps // self._world.chunk_steps)
-        heard = np.zeros((0,))
+        heard: _Heard | None = None
         for chunk in range(chunks):
             if not self._seeds.size:
                 break
-            sums = self._traffic.chunk(chunk, self._seeds.tolist())
+            seconds = self._traffic.load(chunk, self._seeds.tolist())
             alive = np.arange(self._seeds.size)
-            for offset in range(sums.shape[0]):
+            for offset in range(seconds):
                 at = chunk * self._world.chunk_steps + offset
-                traffic = sums[offset, alive, self._stage]
-                self._requests += traffic[..., N].sum(axis=1)
+                sums, dealt = self._traffic.heard(offset, alive, self._stage)
+                self._requests += sums[..., N].sum(axis=1)
                 if self._world.onset_ms is not None and at * STEP_MS < self._world.onset_ms:
                     self._before_onset = self._requests[:, 1].copy()
-                goes_on = self._judge(at, heard if at else None)
-                heard = traffic
+                goes_on = self._judge(at, heard)
+                heard = _Heard(sums, dealt)
                 if not goes_on.all():
-                    alive, heard = alive[goes_on], heard[goes_on]
+                    alive, heard = alive[goes_on], heard.keep(goes_on)
                     self._keep(np.flatnonzero(goes_on))
                     if not alive.size:
                         break
         self._ended += [self._end(index, None, None) for index in range(self._seeds.size)]
         return sorted(self._ended, key=lambda one: one.seed)
 
-    def _judge(self, at: int, heard: Floats | None) -> Flags:
+    def _judge(self, at: int, heard: _Heard | None) -> Flags:
         """What the input that reports second ``at`` leads to: evidence of the second before it. False: has ended."""
         now_ms = START_MS + (at + 1) * STEP_MS
         arms = np.zeros((self._seeds.size, 2))
         if heard is not None:
-            arms = heard[..., N].sum(axis=1)
+            arms = heard.sums[..., N].sum(axis=1)
             self._seen_ms[arms > 0] = now_ms
-            for release, rows, sums in self._blocks.add(at - 1, heard):
-                both = (sums[:, :, N] > 0).all(axis=1)
-                self._compared[release[both]] = True
+            for closed in self._blocks.add(at - 1, heard.sums):
+                both = (closed.sums[:, :, N] > 0).all(axis=1)
+                self._compared[closed.release[both]] = True
                 for gate in self._gates:
-                    gate.observe(release * self._stride + rows, sums)
+                    gate.observe(closed.release, closed.rows, closed.sums, ended_ms=closed.ended_ms)
+            if self._splits is not None and heard.dealt is not None:
+                self._splits.observe(heard.dealt, now_ms=now_ms - STEP_MS)
         logs = np.stack([gate.evidence(self._seeds.size) for gate in self._gates])
         if np.isnan(logs).any():
             raise ValueError("the evidence of a gate is not a number")
@@ -117,16 +135,17 @@ class Fleet:
         waits = now_ms >= self._from_ms[:, 0]
         limits = self._plan.limits
         silence = now_ms - self._seen_ms.min(axis=1) >= min(limits.no_data.after, limits.no_data_rollback)
-        asked = failed | self._unknown | waits | silence | (now_ms >= self._from_ms[:, 1])
+        known, broken = self._known()
+        asked = failed | broken | ~known | self._unknown | waits | silence | (now_ms >= self._from_ms[:, 1])
         goes_on = np.ones(asked.size, dtype=np.bool_)
         # Only what a machine has not heard before, a limit, or a PASS can make it do anything but go on.
         news = self._unknown | silence | (now_ms >= self._from_ms[:, 1])
-        for index, verdict in self._verdicts(np.flatnonzero(asked), failed):
+        for index, verdict in self._verdicts(np.flatnonzero(asked), failed, known, broken):
             if verdict is Verdict.INCONCLUSIVE and not news[index]:
                 continue
             before = self._machines[index].release
             assert before is not None
-            self._unknown[index] = verdict is Verdict.NO_DATA
+            self._unknown[index] = verdict in {Verdict.NO_DATA, Verdict.ERROR}
             after = self._step(index, now_ms, verdict, arms[index])
             if after.step_since_ms != before.step_since_ms:
                 for gate in self._gates:
@@ -138,16 +157,25 @@ class Fleet:
                 goes_on[index] = False
         return goes_on
 
-    def _verdicts(self, asked: Ints, failed: Flags) -> list[tuple[int, Verdict]]:
-        verdicts = [(one, Verdict.FAIL if failed[one] else Verdict.NO_DATA) for one in asked.tolist()]
-        open_ = asked[~failed[asked] & self._compared[asked]]
+    def _known(self) -> tuple[Flags, Flags]:
+        """Of which releases every gate has something to say, and in which nothing that is measured can be trusted."""
+        known = self._compared.copy()
+        for gate in self._gates:
+            known &= gate.known(known.size)
+        return known, np.zeros_like(known) if self._splits is None else self._splits.broken
+
+    def _verdicts(self, asked: Ints, failed: Flags, known: Flags, broken: Flags) -> list[tuple[int, Verdict]]:
+        self.split_errors.update(self._seeds[broken].tolist())
+        unknown = {one: Verdict.ERROR if broken[one] else Verdict.NO_DATA for one in asked.tolist()}
+        verdicts = [(one, Verdict.FAIL if failed[one] else unknown[one]) for one in asked.tolist()]
+        open_ = asked[~failed[asked] & known[asked] & ~broken[asked]]
         if not open_.size:
             return verdicts
-        passes = np.ones(open_.size, dtype=np.bool_)
+        judged = dict.fromkeys(open_.tolist(), Verdict.INCONCLUSIVE)
         for gate in self._gates:
-            passes &= gate.excluded(open_, self._next_ppm[open_]) >= PASS_THRESHOLD
-        said = {True: Verdict.PASS, False: Verdict.INCONCLUSIVE}
-        judged = {one: said[passed] for one, passed in zip(open_.tolist(), passes.tolist(), strict=True)}
+            # One gate that does not pass is enough, and which one it is nobody is told here.
+            open_ = open_[gate.excluded(open_, self._next_ppm[open_]) >= PASS_THRESHOLD]
+        judged |= dict.fromkeys(open_.tolist(), Verdict.PASS)
         return [(one, judged.get(one, verdict)) for one, verdict in verdicts]
 
     def _step(self, index: int, now_ms: int, verdict: Verdict, arms: Floats) -> Release:
@@ -165,7 +193,10 @@ class Fleet:
             canary_requests={plan.canaries[0]: int(arms[1])},
             baseline_requests=int(arms[0]),
         )
-        self._machines[index], _ = step(state, judged, now_ms)
+        self._machines[index], effects = step(state, judged, now_ms)
+        for effect in effects:
+            if isinstance(effect, Publish) and self._splits is not None:
+                self._splits.follow(index, effect.route)
         after = self._machines[index].release
         assert after is not None
         return after
@@ -210,63 +241,27 @@ class Fleet:
         self._seeds = self._seeds[index]
         self._machines = [self._machines[one] for one in index.tolist()]
         self._blocks.keep(index)
+        if self._splits is not None:
+            self._splits.keep(index)
         for gate in self._gates:
             gate.keep(index)
         for name in ("_requests", "_before_onset", "_compared", "_unknown", *_MIRRORED):
             setattr(self, name, getattr(self, name)[index])
 
 
-class Blocks:
-    """The open blocks of every segment of every release, by the rule of :mod:`detectors.blocks` on whole seconds."""
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A second's sums [releases, segments, 2, columns] and, where they are kept, its requests."""
 
-    def __init__(self, releases: int, segments: Sequence[str], columns: int, baseline_first: bool) -> None:
-        shape = (releases, len(segments))
-        self._names = tuple(segments)
-        self._by_name = np.argsort(np.array(segments))
-        self._baseline_first = baseline_first
-        self._rows = np.zeros(shape, dtype=np.int64)
-        self._since = np.zeros(shape, dtype=np.int64)
-        self._sums = np.zeros((*shape, 2, columns))
+    sums: Floats
+    dealt: Dealt | None
 
-    def add(self, at: int, heard: Floats) -> list[tuple[Ints, Ints, Floats]]:
-        """Add the second ``at``; (release, row, sums) of the blocks that it closes, by count and then by time."""
-        before = self._sums[:, :, :, N].sum(axis=2)
-        n = heard[..., N]
-        self._since[(before == 0) & (n.sum(axis=2) > 0)] = at
-        for release in np.flatnonzero(((self._rows == 0) & (n.sum(axis=2) > 0)).any(axis=1)).tolist():
-            self._appear(release, n[release])
-        self._sums += heard
-        held = before + n.sum(axis=2)
-        full = held >= BLOCK_REQUESTS_MIN
-        old = (held > 0) & ~full & (at - self._since >= _BLOCK_STEPS - 1)
-        return [self._close(which) for which in (full, old) if which.any()]
-
-    def _appear(self, release: int, n: Floats) -> None:
-        """Rows in the order in which segments appear: those of one second by version and name."""
-        for side in (0, 1) if self._baseline_first else (1, 0):
-            for segment in self._by_name.tolist():
-                if n[segment, side] > 0 and self._rows[release, segment] == 0:
-                    self._rows[release, segment] = self._rows[release].max() + 1
-
-    def _close(self, which: Flags) -> tuple[Ints, Ints, Floats]:
-        release, segment = np.nonzero(which)
-        rows = self._rows[release, segment]
-        order = np.lexsort((rows, release))
-        release, segment = release[order], segment[order]
-        sums = self._sums[release, segment]
-        self._sums[release, segment] = 0.0
-        return release, rows[order], sums
-
-    def segment(self, release: int, row: int) -> str:
-        """The segment of a release's row; empty for the total."""
-        return self._names[int(np.flatnonzero(self._rows[release] == row)[0])] if row else ""
-
-    def keep(self, index: Ints) -> None:
+    def keep(self, goes_on: Flags) -> _Heard:
         """Forget all but some releases."""
-        self._rows, self._since, self._sums = self._rows[index], self._since[index], self._sums[index]
+        return _Heard(self.sums[goes_on], None if self.dealt is None else self.dealt.keep(goes_on))
 
 
-def _started(plan: Plan, world: World) -> ReleaseState:
+def _started(plan: Plan, world: World) -> tuple[ReleaseState, Route]:
     start = Command("start", plan.service, Verb.START, "simulate", world.scenario.name, START_MS, plan=plan)
-    state, _ = step(ReleaseState(service=plan.service), Commanded(0, start), START_MS)
-    return state
+    state, effects = step(ReleaseState(service=plan.service), Commanded(0, start), START_MS)
+    return state, next(effect.route for effect in effects if isinstance(effect, Publish))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Flags, Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.bounds import MeanBound
 from detectors.sequential.differences import Worse
@@ -15,119 +15,163 @@ from detectors.sequential.evalue_2x2 import Evalue2x2
 from detectors.sequential.margin_2x2 import Margin2x2
 from detectors.sequential.mean_evalue import MeanEvalue
 from detectors.sequential.onset import log_by_group
+from detectors.sequential.unit_bound import UnitBound
+from detectors.sequential.unit_evalue import UnitEvalue
+from detectors.unit_batches import UnitBatch
 from releases.budget import ALPHA_PASS
 from releases.margins import Margins
 from releases.ramps.ramp import stages_of
 from schemas.plan import Metric, Plan
-from schemas.ramp import Adaptive
 from schemas.units import PPM
-from streams.offline.fleet_traffic import BAD, FleetTraffic, N
+from streams.offline.fleet_columns import BAD, Columns, N
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class FleetGate:
-    """One gate of a plan, on a rate or on a mean.
+class FleetGate(Protocol):
+    """What a fleet asks of a gate, whatever it measures. Releases are numbered from 0."""
 
-    Parameters
-    ----------
-    traffic : whose sums the gate reads; of a mean it reads the columns ``mean``, of a rate those of errors (None).
-    stride : rows of a release: its total and its segments.
-    """
-
-    def __init__(self, plan: Plan, metric: Metric, traffic: FleetTraffic, *, mean: int | None, stride: int) -> None:
-        shares = {PPM} | {stage.weight_ppm for stage in stages_of(plan.ramp)}
-        self.label = metric.label
-        self._margins = Margins(plan, metric, shares)
-        self._traffic, self._mean, self._stride = traffic, mean, stride
-        self._fails: tuple[Any, ...]
-        self._bounds: tuple[Any, ...]
-        if mean is None:
-            self._fails, self._bounds = (Evalue2x2(metric.tolerated),), (Margin2x2(self._margins.grid),)
-        else:
-            worse: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
-            self._fails = tuple(MeanEvalue(metric.tolerated, one) for one in worse)
-            self._bounds = tuple(MeanBound(self._margins.grid, one, ALPHA_PASS) for one in worse)
-        self._failing = [gate.start() for gate in self._fails]
-        self._bounding = [bound.start() for bound in self._bounds]
-
-    def observe(self, rows: Ints, sums: Floats) -> None:
-        """The blocks that closed at one moment, [m, 2, columns]."""
-        batch = self._batch(rows, sums[:, 0], sums[:, 1])
-        self._failing = [g.observe(state, batch) for g, state in zip(self._fails, self._failing, strict=True)]
-        self._bounding = [b.observe(state, batch) for b, state in zip(self._bounds, self._bounding, strict=True)]
-
-    def _batch(self, rows: Ints, b: Floats, c: Floats) -> RateBatch | MeanBatch:
-        if self._mean is None:
-            return RateBatch(rows, b[:, N], b[:, BAD], c[:, N], c[:, BAD], self._stride)
-        arms = (self._traffic.moments(arm, self._mean) for arm in (b, c))
-        return MeanBatch(rows, *next(arms), *next(arms), self._stride)
+    label: str
 
     @property
     def detector(self) -> str:
         """The name that stands in a release's evidence."""
-        name: str = self._fails[0].NAME
-        return name
+        ...
+
+    def observe(self, release: Ints, rows: Ints, sums: Floats, *, ended_ms: int) -> None:
+        """The blocks that closed at one moment.
+
+        Parameters
+        ----------
+        release, rows : [m] of each block, by release and then by row.
+        sums : [m, 2, columns] of baseline and canary.
+        """
+        ...
+
+    def known(self, releases: int) -> Flags:
+        """[releases] which have something to say, once both versions have been compared."""
+        ...
+
+    def evidence(self, releases: int) -> Floats:
+        """[releases] log e-value of the gate."""
+        ...
 
     def harm(self, release: int) -> Floats:
         """[R] log e-value of the total and of each segment of one release."""
+        ...
+
+    def excluded(self, releases: Ints, shares_ppm: Ints) -> Floats:
+        """Log evidence of releases against the harm that must be excluded before their canary gets a share."""
+        ...
+
+    def begin_step(self, release: int) -> None:
+        """The evidence of one release since the last step begins anew."""
+        ...
+
+    def keep(self, releases: Ints) -> None:
+        """Forget all but some releases, and number them anew."""
+        ...
+
+
+class GroupedGate:
+    """A gate on a rate or on a mean: the states of all releases are one.
+
+    Parameters
+    ----------
+    columns : of the sums that it reads.
+    stride : rows of a release: its total and its segments.
+    """
+
+    def __init__(self, plan: Plan, metric: Metric, columns: Columns, *, stride: int) -> None:
+        shares = {PPM} | {stage.weight_ppm for stage in stages_of(plan.ramp)}
+        self.label = metric.label
+        self._margins = Margins(plan, metric, shares)
+        self._columns, self._stride = columns, stride
+        self._mean = None if metric.kind == "rate" else metric.name
+        self._fails, self._bounds = _detectors(metric, self._margins, by_unit=columns.by_unit)
+        self._failing = [gate.start() for gate in self._fails]
+        self._bounding = [bound.start() for bound in self._bounds]
+
+    def observe(self, release: Ints, rows: Ints, sums: Floats, *, ended_ms: int) -> None:
+        batch = self._batch(release * self._stride + rows, sums[:, 0], sums[:, 1])
+        self._failing = [g.observe(state, batch) for g, state in zip(self._fails, self._failing, strict=True)]
+        self._bounding = [b.observe(state, batch) for b, state in zip(self._bounds, self._bounding, strict=True)]
+
+    def _batch(self, rows: Ints, b: Floats, c: Floats) -> RateBatch | MeanBatch | UnitBatch:
+        if self._columns.by_unit:
+            return self._unit_batch(rows, b, c)
+        if self._mean is None:
+            return RateBatch(rows, b[:, N], b[:, BAD], c[:, N], c[:, BAD], self._stride)
+        arms = (self._columns.moments(arm, self._mean) for arm in (b, c))
+        return MeanBatch(rows, *next(arms), *next(arms), self._stride)
+
+    def _unit_batch(self, rows: Ints, b: Floats, c: Floats) -> UnitBatch:
+        (n_b, sum_b), (n_c, sum_c) = (self._columns.of_units(arm, self._mean) for arm in (b, c))
+        if self._mean is None:
+            return UnitBatch.of_counts(rows, n_b=n_b, k_b=sum_b, n_c=n_c, k_c=sum_c, stride=self._stride)
+        m2_b, m2_c = (self._columns.moments(arm, self._mean)[2] for arm in (b, c))
+        return UnitBatch(rows, n_b, sum_b, m2_b, n_c, sum_c, m2_c, self._stride)
+
+    @property
+    def detector(self) -> str:
+        name: str = self._fails[0].NAME
+        return name
+
+    def known(self, releases: int) -> Flags:
+        return np.ones(releases, dtype=np.bool_)
+
+    def harm(self, release: int) -> Floats:
         rows = release * self._stride + np.arange(self._stride)
         sides = [g.harm(rows_of(state, rows)) for g, state in zip(self._fails, self._failing, strict=True)]
         most: Floats = np.max(sides, axis=0)
         return most
 
     def evidence(self, releases: int) -> Floats:
-        """[releases] log e-value of the gate."""
         found = np.zeros((len(self._failing), releases))
-        for side, state in zip(found, self._failing, strict=True):
-            known = log_by_group(state.mixture, self._stride) if state.mixture.moments.size > 1 else side[:0]
+        for side, gate, state in zip(found, self._fails, self._failing, strict=True):
+            if isinstance(gate, UnitEvalue):
+                known = gate.by_group(state, self._stride) if state.log_weight.size > 1 else side[:0]
+            else:
+                known = log_by_group(state.mixture, self._stride) if state.mixture.moments.size > 1 else side[:0]
             side[: known.size] = known
         both: Floats = np.logaddexp.reduce(found, axis=0) - np.log(len(found))
         return both
 
     def excluded(self, releases: Ints, shares_ppm: Ints) -> Floats:
-        """Log evidence of releases against the harm that must be excluded before their canary gets a share."""
         found = np.full(releases.size, np.inf)
-        columns = np.array([self._margins.column(share_ppm) for share_ppm in shares_ppm.tolist()])
-        for bound, state in zip(self._bounds, self._bounding, strict=True):
-            own = rows_of(state, releases * self._stride)
-            for recent in (False, True):
-                said = bound.excluded(own, recent=recent)[np.arange(releases.size), columns]
-                # Only a promotion asks for the data since the last step as well.
-                found = np.where(recent & (shares_ppm < PPM), found, np.minimum(found, said))
+        columns = np.array([self._margins.column(share_ppm) for share_ppm in shares_ppm.tolist()], dtype=np.int64)
+        # Only a promotion asks for the data since the last step as well.
+        for recent, asked in ((False, np.arange(releases.size)), (True, np.flatnonzero(shares_ppm == PPM))):
+            for bound, state in zip(self._bounds, self._bounding, strict=True):
+                if asked.size:
+                    own = rows_of(state, releases[asked] * self._stride)
+                    said = bound.excluded(own, recent=recent)[np.arange(asked.size), columns[asked]]
+                    found[asked] = np.minimum(found[asked], said)
         return found
 
     def begin_step(self, release: int) -> None:
-        """The evidence of one release since the last step begins anew."""
         own = slice(release * self._stride, (release + 1) * self._stride)
-        for index, state in enumerate(self._bounding):
-            recent = state.recent.copy()
-            recent[own] = 0.0
-            self._bounding[index] = msgspec.structs.replace(state, recent=recent)
+        self._bounding = [
+            msgspec.structs.replace(state, recent=_cleared(state.recent, own)) for state in self._bounding
+        ]
 
     def keep(self, releases: Ints) -> None:
-        """Forget all but some releases."""
         rows = (releases[:, None] * self._stride + np.arange(self._stride)).ravel()
         self._failing = [rows_of(state, rows) for state in self._failing]
         self._bounding = [rows_of(state, rows) for state in self._bounding]
 
 
-def fleet_gates(plan: Plan, traffic: FleetTraffic, means: list[str], stride: int) -> list[FleetGate]:
-    """All gates of a plan.
-
-    Raises
-    ------
-    ValueError : the plan has gates on quantiles, labels or several metrics, such that hold, or a ramp with a budget.
-    """
-    judged = all(gate.kind in {"rate", "mean"} and gate.on_fail == "rollback" for gate in plan.gates)
-    known = judged and plan.by_segment and all(gate.range is None for gate in plan.gates)
-    if not known or isinstance(plan.ramp, Adaptive) or plan.ramp.segments or plan.ramp.windows:
-        raise ValueError("a fleet judges rates and means that roll back, by segment, under ramps whose steps are known")
-    columns = [None if gate.kind == "rate" else means.index(gate.name) for gate in plan.gates]
-    return [
-        FleetGate(plan, gate, traffic, mean=column, stride=stride)
-        for gate, column in zip(plan.gates, columns, strict=True)
-    ]
+def _detectors(metric: Metric, margins: Margins, *, by_unit: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Those that find harm, one for each direction, and those that exclude it."""
+    directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
+    relative = metric.kind != "rate"
+    if by_unit:
+        fails = tuple(UnitEvalue(tolerance=metric.tolerated, worse=one, relative=relative) for one in directions)
+        return fails, (UnitBound(margins.grid, worse=metric.worse, relative=relative, alpha=ALPHA_PASS),)
+    if not relative:
+        return (Evalue2x2(metric.tolerated),), (Margin2x2(margins.grid),)
+    bounds = tuple(MeanBound(margins.grid, one, ALPHA_PASS) for one in directions)
+    return tuple(MeanEvalue(metric.tolerated, one) for one in directions), bounds
 
 
 def rows_of(state: S, rows: Ints) -> S:
@@ -137,3 +181,13 @@ def rows_of(state: S, rows: Ints) -> S:
         value = getattr(state, name)
         taken[name] = rows_of(value, rows) if isinstance(value, msgspec.Struct) else value[rows[rows < value.shape[0]]]
     return msgspec.structs.replace(state, **taken)
+
+
+def _cleared(sums: Any, rows: slice) -> Any:
+    """Sums with zeros in some rows."""
+    if isinstance(sums, msgspec.Struct):
+        cleared = {name: _cleared(getattr(sums, name), rows) for name in sums.__struct_fields__}
+        return msgspec.structs.replace(sums, **cleared)
+    after = sums.copy()
+    after[rows] = 0.0
+    return after

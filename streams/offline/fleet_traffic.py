@@ -13,11 +13,10 @@ import numpy as np
 from detectors.arrays import Floats, Ints
 from releases.ramps.ramp import stages_of
 from schemas.plan import Plan
+from serinus.splitter import BUCKETS
 from streams.offline.drawing import Drawn, World, draw
+from streams.offline.fleet_columns import Columns
 from streams.offline.traffic import Shares
-
-N, BAD, FIRST_MEAN = 0, 1, 2
-"""Columns of an arm's sums: requests, errors, then for each mean the sums of x - c and of (x - c)²."""
 
 
 class FleetTraffic:
@@ -25,53 +24,32 @@ class FleetTraffic:
 
     Parameters
     ----------
-    means : metrics in the order of their columns.
-
-    Raises
-    ------
-    ValueError : the scenario or the plan has something that this way of simulating leaves out.
+    columns : what is summed up of a second; no more than moments.
+    bounds : of :func:`bounds_of`.
     """
 
-    def __init__(self, world: World, plan: Plan, means: Sequence[str]) -> None:
-        silent = any(change.silent for change in world.canary)
-        if silent or world.scenario.traffic.users is not None or len(plan.canaries) != 1:
-            raise ValueError("a fleet has one canary, independent requests, and versions that answer")
-        self.world, self._means = world, tuple(means)
-        self._centres = [world.quantities[name].mean for name in means]
-        times = world.scenario.split.times
-        splits = (
-            Shares(((plan.canaries[0], stage.weight_ppm),), "").split(plan.baseline, times)
-            for stage in stages_of(plan.ramp)
-        )
-        self._bounds = np.array([split.bounds[0] if split.bounds else 1_000_000 for split in splits])
+    def __init__(self, world: World, columns: Columns, bounds: Ints) -> None:
+        self._world, self._columns, self._bounds = world, columns, bounds
+        self._loaded: Floats | None = None
 
-    @property
-    def stages(self) -> int:
-        return self._bounds.size
-
-    @property
-    def columns(self) -> int:
-        return FIRST_MEAN + 2 * len(self._means)
-
-    def chunk(self, number: int, seeds: Sequence[int]) -> Floats:
-        """[seconds, releases, stages, segments, 2, columns] sums of the baseline and of the canary."""
-        seconds = min(self.world.chunk_steps, self.world.steps - number * self.world.chunk_steps)
-        shape = (seconds, len(seeds), self.stages, len(self.world.segments), 2, self.columns)
-        sums = np.empty(shape)
+    def load(self, number: int, seeds: Sequence[int]) -> int:
+        """Draw a chunk; how many seconds it has."""
+        world = self._world
+        seconds = min(world.chunk_steps, world.steps - number * world.chunk_steps)
+        shape = (seconds, len(seeds), self._bounds.size, len(world.segments), 2, self._columns.width)
+        sums = self._loaded = np.empty(shape)
         for index, seed in enumerate(seeds):
-            self._add(draw(self.world, None, chunk=number, seed=seed), sums[:, index])
-        return sums
+            self._add(draw(world, None, chunk=number, seed=seed), sums[:, index])
+        return seconds
 
-    def moments(self, sums: Floats, mean: int) -> tuple[Floats, Floats, Floats]:
-        """n, mean and m2 of one metric from an arm's sums [..., columns]."""
-        n, first = sums[..., N], FIRST_MEAN + 2 * mean
-        shift = sums[..., first] / np.maximum(n, 1.0)
-        m2 = np.maximum(sums[..., first + 1] - n * shift**2, 0.0)
-        return n, np.where(n > 0, self._centres[mean] + shift, 0.0), m2
+    def heard(self, offset: int, alive: Ints, stage: Ints) -> tuple[Floats, None]:
+        """As :meth:`streams.offline.fleet_requests.FleetRequests.heard`; of the requests nothing is known any more."""
+        assert self._loaded is not None
+        return self._loaded[offset, alive, stage], None
 
     def _add(self, drawn: Drawn, sums: Floats) -> None:
         """One release's sums, into [seconds, stages, segments, 2, columns]."""
-        segments, levels = len(self.world.segments), self.stages + 1
+        segments, levels = len(self._world.segments), self._bounds.size + 1
         level = np.searchsorted(self._bounds, drawn.dealt, side="right")
         key = ((drawn.step - drawn.first_step) * segments + drawn.segment) * levels + level
         shape = (sums.shape[0], segments, levels)
@@ -92,7 +70,17 @@ class FleetTraffic:
 
         requests = np.bincount(key, minlength=size).astype(np.float64).reshape(shape)
         columns = [requests, summed(drawn.error[side].astype(np.float64))]
-        for name, centre in zip(self._means, self._centres, strict=True):
+        for name, centre in self._columns.centres.items():
             away = drawn.numbers[name][side] - centre
             columns += [summed(away), summed(away * away)]
         return columns
+
+
+def bounds_of(world: World, plan: Plan) -> Ints:
+    """For each stage of the ramp the first of the splitter's buckets that the baseline keeps, ascending."""
+    times = world.scenario.split.times
+    splits = (
+        Shares(((plan.canaries[0], stage.weight_ppm),), "").split(plan.baseline, times)
+        for stage in stages_of(plan.ramp)
+    )
+    return np.array([split.bounds[0] if split.bounds else BUCKETS for split in splits])
