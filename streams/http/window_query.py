@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from detectors.panes import pane_bounds, panes_of
 from schemas.report import PANE_MS, Cell
 from streams.http.problem import wrong_parameter
 from streams.worker.partition import Partition
+from streams.worker.stored_windows import StoredWindow, opened
+from streams.worker.tiers import TIERS, Span
 from streams.worker.window_rows import WindowRow, rows_of
+from streams.worker.windows import Window
 
 DEFAULT_SPAN_MS = 10 * 60 * 1000
 SPAN_MS_MAX = 31 * 24 * 3600 * 1000
@@ -33,8 +35,21 @@ class WindowQuery(msgspec.Struct, frozen=True):
     segment: str | None = None
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """Windows that are not older than ``for_ms`` can be as short as ``window_ms``."""
+
+    window_ms: int
+    for_ms: int
+
+
+KEPT = tuple(Kept(window_ms=tier.panes * PANE_MS, for_ms=tier.kept_ms) for tier in TIERS)
+
+
 class WindowPage(msgspec.Struct, frozen=True):
-    """Rows in order of time. ``next_from_ms`` is where the next page begins; None at the end."""
+    """Rows in order of time. ``next_from_ms`` is where the next page begins; None at the end.
+
+    A row may be longer than ``window_ms`` where its requests are older than ``kept`` says: its start and end count.
+    """
 
     service: str
     from_ms: int
@@ -42,6 +57,7 @@ class WindowPage(msgspec.Struct, frozen=True):
     window_ms: int
     rows: list[WindowRow]
     next_from_ms: int | None
+    kept: tuple[Kept, ...] = KEPT
 
 
 def parse_query(query: Mapping[str, str], *, now_ms: int) -> WindowQuery:
@@ -85,39 +101,55 @@ def _number(query: Mapping[str, str], name: str, default: int, *, low: int, high
     return int(text)
 
 
-def cells_by_pane(partition: Partition, service: str, query: WindowQuery) -> dict[int, list[Cell]]:
-    """The cells that the query touches: folded windows, and the slices that are still open, so that nothing waits.
+class Touched(msgspec.Struct, frozen=True):
+    """What a query touches: folded windows, and the slices that are still open, so that nothing waits.
 
-    The cells themselves are never changed, so the result may be worked on in another thread.
+    None of it is ever changed, so it may be worked on in another thread.
     """
-    start_ms = query.from_ms // query.window_ms * query.window_ms
-    panes = panes_of(from_ms=start_ms, to_ms=-(-query.to_ms // query.window_ms) * query.window_ms)
-    found: dict[int, list[Cell]] = {}
-    for window in partition.panes(service, panes):
-        found.setdefault(window.pane, []).extend(cell for cell in window.cells if _wanted(cell, query))
-    for held in partition.services[service].open.values():
-        for cell in held.cells:
-            if cell.pane in panes and _wanted(cell, query):
-                found.setdefault(cell.pane, []).append(cell)
-    return found
+
+    windows: list[Window | StoredWindow]
+    still_open: list[tuple[Span, Cell]]
+
+
+def touched(partition: Partition, service: str, query: WindowQuery) -> Touched:
+    """What the query needs of a service."""
+    from_ms = query.from_ms // query.window_ms * query.window_ms
+    to_ms = -(-query.to_ms // query.window_ms) * query.window_ms
+    windows = partition.windows[service]
+    still_open = [
+        (home, cell)
+        for held in partition.services[service].open.values()
+        for cell in held.cells
+        if (home := windows.home(cell.pane)) is not None and home.overlaps(from_ms=from_ms, to_ms=to_ms)
+    ]
+    return Touched(list(windows.within(from_ms=from_ms, to_ms=to_ms)), still_open)
+
+
+def _by_span(found: Touched, query: WindowQuery) -> dict[Span, list[Cell]]:
+    """The cells of each window, those still open included."""
+    cells: dict[Span, list[Cell]] = {}
+    for window in found.windows:
+        whole = window if isinstance(window, Window) else opened(window)
+        cells.setdefault(window.span, []).extend(cell for cell in whole.cells if _wanted(cell, query))
+    for span, cell in found.still_open:
+        if _wanted(cell, query):
+            cells.setdefault(span, []).append(cell)
+    return cells
 
 
 def _wanted(cell: Cell, query: WindowQuery) -> bool:
     return query.version in {None, cell.version} and query.segment in {None, cell.segment}
 
 
-def page_of(service: str, cells: Mapping[int, list[Cell]], query: WindowQuery) -> WindowPage:
-    """Merge panes into windows until the page is full; a window is never split between pages."""
+def page_of(service: str, found: Touched, query: WindowQuery) -> WindowPage:
+    """Merge into windows until the page is full; a window is never split between pages."""
     rows: list[WindowRow] = []
     next_from_ms: int | None = None
-    by_window: dict[int, list[Cell]] = {}
-    for pane in sorted(cells):
-        by_window.setdefault(pane_bounds(pane)[0] // query.window_ms * query.window_ms, []).extend(cells[pane])
-    for start_ms, inside in by_window.items():
+    for (start_ms, end_ms), inside in _by_window(_by_span(found, query), query.window_ms):
         if rows and len(rows) >= query.limit:
             next_from_ms = start_ms
             break
-        rows += rows_of(inside, start_ms=start_ms, end_ms=start_ms + query.window_ms)
+        rows += rows_of(inside, start_ms=start_ms, end_ms=end_ms)
     return WindowPage(
         service=service,
         from_ms=query.from_ms,
@@ -126,3 +158,21 @@ def page_of(service: str, cells: Mapping[int, list[Cell]], query: WindowQuery) -
         rows=rows,
         next_from_ms=next_from_ms,
     )
+
+
+def _by_window(cells: Mapping[Span, list[Cell]], window_ms: int) -> list[tuple[tuple[int, int], list[Cell]]]:
+    """The cells of each window with its start and end, Unix ms, in order.
+
+    What is old is kept in wider windows. Asked ones that share such a window are one: their bounds say so, and nothing
+    is split by a guess.
+    """
+    found: list[tuple[tuple[int, int], list[Cell]]] = []
+    for span in sorted(cells):
+        first_ms, last_ms = span.bounds
+        start_ms, end_ms = first_ms // window_ms * window_ms, -(-last_ms // window_ms) * window_ms
+        if found and start_ms < found[-1][0][1]:
+            bounds, inside = found[-1]
+            found[-1] = (bounds[0], max(bounds[1], end_ms)), inside + cells[span]
+        else:
+            found.append(((start_ms, end_ms), cells[span]))
+    return found

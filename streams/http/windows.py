@@ -11,7 +11,7 @@ from aiohttp import web
 from streams.http.forwarding import FORWARDED, passed
 from streams.http.json_answer import json_answer
 from streams.http.problem import ProblemError, unknown_service, unsettled
-from streams.http.window_query import cells_by_pane, page_of, parse_query
+from streams.http.window_query import page_of, parse_query, touched
 from streams.http.worker_view import WorkerView
 from streams.worker.partition import Partition
 
@@ -42,9 +42,9 @@ async def windows(request: web.Request, service: str, partition: Partition) -> w
     if known is None:
         raise unknown_service(service)
     query = parse_query(request.query, now_ms=known.stored.now_ms)
-    cells = cells_by_pane(partition, service, query)
+    found = touched(partition, service, query)
     # Merging histograms of many panes takes a while, and the fold must go on meanwhile.
-    return json_answer(await asyncio.to_thread(page_of, service, cells, query))
+    return json_answer(await asyncio.to_thread(page_of, service, found, query))
 
 
 def entries(view: WorkerView) -> list[ServiceEntry]:

@@ -13,8 +13,7 @@ import msgspec
 
 from streams.worker.partition import Partition
 from streams.worker.stored_records import Cursor, encode_value, service_record
-from streams.worker.table_keys import Kind, TableKey
-from streams.worker.windows import settled
+from streams.worker.table_keys import Kind, TableKey, window_key
 
 CHECKPOINT_S = 1.0
 """While anything changes, a partition is stored this often."""
@@ -50,6 +49,8 @@ class Checkpointer:
     def __init__(self, partition: Partition, table: Table, now_s: Callable[[], float]) -> None:
         self._partition, self._table, self._now_s = partition, table, now_s
         self._service_stored_s: dict[str, float] = {}
+        self._service_stored_at: dict[str, int] = {}
+        """What each service had applied when it was last stored here."""
         self._cursor, self._cursor_stored_s = -1, now_s()
         self.stored_s = now_s()
 
@@ -70,7 +71,6 @@ class Checkpointer:
         How many records were written.
         """
         written = 0
-        self._partition.expire()
         for write in self._writes(everything):
             await self._table.store(self._partition.number, write.key.encode(), write.value)
             written += 1
@@ -80,11 +80,11 @@ class Checkpointer:
     def _writes(self, everything: bool) -> Iterator[Write]:
         """The records in order. Each is taken off the list only when the next one is asked for: it is acknowledged."""
         p = self._partition
-        for service, pane in sorted(p.pending.windows):
-            window = p.windows[(service, pane)] = settled(p.windows[(service, pane)])
-            yield Write(TableKey(Kind.WINDOW, p.writer, service, pane), encode_value(window))
-            p.pending.windows.discard((service, pane))
-            p.own_windows.add((service, pane))
+        for service, span in sorted(p.pending.windows):
+            window = p.windows[service].settle(span)
+            yield Write(window_key(p.writer, service, span), encode_value(window))
+            p.pending.windows.discard((service, span))
+            p.own_windows.add((service, span))
         services = self._services_due(everything)
         for name in services:
             yield Write(TableKey(Kind.SERVICE, p.writer, name), encode_value(service_record(p.services[name])))
@@ -92,14 +92,17 @@ class Checkpointer:
             p.pending.touched.discard(name)
             p.stored.add(name)
             self._service_stored_s[name] = self._now_s()
+            self._service_stored_at[name] = p.services[name].stored.applied
         if self._cursor_due(everything, services=bool(services)):
             expected = p.position.expected
             cursor = Cursor(applied=expected - 1, replay_from=expected)
             yield Write(TableKey(Kind.CURSOR, p.writer, str(p.number)), encode_value(cursor))
             self._cursor, self._cursor_stored_s = expected, self._now_s()
-        for service, pane in sorted(p.pending.expired):
-            yield Write(TableKey(Kind.WINDOW, p.writer, service, pane), None)
-            p.pending.expired.discard((service, pane))
+        # A recovery that begins before the end of these windows still needs them.
+        passed = sorted(key for key, at in p.pending.ended.items() if self._service_stored_at.get(key[0], -1) >= at)
+        for service, span in passed:
+            yield Write(window_key(p.writer, service, span), None)
+            del p.pending.ended[service, span]
 
     def _cursor_due(self, everything: bool, *, services: bool) -> bool:
         """A partition without services has one too: otherwise all of its log would be read at each take-over."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from detectors.panes import pane_bounds
 from streams.worker.partition import Partition
 from streams.worker.subscribers import Happening, Subscribers
 from streams.worker.window_rows import rows_of
@@ -16,9 +15,9 @@ def tell_windows(subscribers: Subscribers, partition: Partition) -> None:
     """Tell about each window that changed since the last checkpoint."""
     if not len(subscribers):
         return
-    for service, pane in sorted(partition.pending.windows):
-        window = partition.windows[(service, pane)]
-        start_ms, end_ms = pane_bounds(pane)
+    for service, span in sorted(partition.pending.windows):
+        window = partition.windows[service].window(span)
+        start_ms, end_ms = span.bounds
         rows = rows_of(window.cells, start_ms=start_ms, end_ms=end_ms)
         body = _encode({"type": "window", "service": service, "rows": rows})
         subscribers.tell(Happening("window", service, body))

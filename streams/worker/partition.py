@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 import structlog
 
-from detectors.panes import pane_of
 from schemas.inputs import Input as Record
 from schemas.report import REPORT_VERSION, Report
 from schemas.route import Route
@@ -15,14 +14,11 @@ from streams.service_partition import partition_of
 from streams.worker.fold import Effect, fenced, fold, input_of, rebuild, services_in, start_service
 from streams.worker.positions import Position
 from streams.worker.restore import Restored
+from streams.worker.service_windows import ServiceWindows, WindowKey
 from streams.worker.state import WindowAdded
-from streams.worker.windows import Window, add
 
 SERVICES_MAX = 500
 """Services of one partition; what a producer invents beyond that is counted and not judged."""
-
-WINDOWS_KEPT_MS = 2 * 3600 * 1000
-"""How long a window can be queried, by the inputs' log time."""
 
 _log = structlog.stdlib.get_logger("serinus.worker")
 
@@ -39,8 +35,9 @@ class Pending(msgspec.Struct):
     """Whose state changed in a way that should be stored soon."""
     touched: set[str] = set()
     """Whose state moved on with time only; stored every few seconds."""
-    windows: set[tuple[str, int]] = set()
-    expired: set[tuple[str, int]] = set()
+    windows: set[WindowKey] = set()
+    ended: dict[WindowKey, int] = {}
+    """Of our own windows those that are too old or merged into wider ones, with the input at which that happened."""
 
 
 class Partition:
@@ -67,20 +64,21 @@ class Partition:
     ) -> None:
         self.number, self.partitions, self.writer = number, partitions, writer
         self.services = {name: s for name, s in restored.services.items() if name not in restored.stuck}
-        self.windows = dict(restored.windows)
+        # Nobody can query the windows of a service that is stuck.
+        self.windows = {
+            name: ServiceWindows(name, held) for name, held in restored.windows.items() if name not in restored.stuck
+        }
+        for name, service in self.services.items():
+            # Windows that are too old may come back from another writer's keys.
+            self.windows.setdefault(name, ServiceWindows(name)).age(service.stored.now_ms)
         self.stuck = dict(restored.stuck)
         self.position = Position(restored.read_from)
         self.pending = Pending()
         self.stored: set[str] = set(self.services)
-        self.own_windows: set[tuple[str, int]] = set()
+        self.own_windows: set[WindowKey] = set()
         self.surplus_services = 0
         self.fenced = False
         self._routed, self._caught_up_at = routed, caught_up_at
-
-    @property
-    def now_ms(self) -> int:
-        """The newest log time that any service has seen; 0 before the first input."""
-        return max((s.stored.now_ms for s in self.services.values()), default=0)
 
     @property
     def caught_up(self) -> bool:
@@ -138,25 +136,6 @@ class Partition:
         epoch, _ = self._routed.get(route.service, (-1, ""))
         return route.epoch < epoch
 
-    def expire(self) -> None:
-        """Drop the windows that are too old to be queried."""
-        oldest = self.oldest_pane()
-        for key in [key for key in self.windows if key[1] < oldest]:
-            del self.windows[key]
-            self.pending.windows.discard(key)
-            if key in self.own_windows:
-                self.own_windows.discard(key)
-                self.pending.expired.add(key)
-
-    def oldest_pane(self) -> int:
-        """The first pane that is kept."""
-        return pane_of(self.now_ms - WINDOWS_KEPT_MS)
-
-    def panes(self, service: str, panes: range) -> Iterator[Window]:
-        """The windows of a service in ascending order of time; folded slices only."""
-        for pane in sorted(p for name, p in self.windows if name == service and p in panes):
-            yield self.windows[(service, pane)]
-
     def _concerned(self, record: Record, offset: int, log_ms: int) -> list[str]:
         names = services_in(record)
         for name in sorted(names - self.services.keys() - self.stuck.keys()):
@@ -168,6 +147,7 @@ class Partition:
                 self.surplus_services += 1
                 continue
             self.services[name] = start_service(name, offset, log_ms)
+            self.windows.setdefault(name, ServiceWindows(name))
         return [name for name in self.services if name not in self.stuck]
 
     def _fold(self, name: str, record: Record, offset: int, log_ms: int) -> tuple[Effect, ...]:
@@ -186,15 +166,17 @@ class Partition:
             return ()
         self.services[name] = after
         (self.pending.services if effects or name in services_in(record) else self.pending.touched).add(name)
-        for effect in effects:
-            if isinstance(effect, WindowAdded):
-                self._add(name, effect, offset)
+        self._window(name, after.stored.now_ms, effects, offset)
         return effects
 
-    def _add(self, name: str, added: WindowAdded, offset: int) -> None:
-        if added.pane < self.oldest_pane():
-            return
-        key = (name, added.pane)
-        window = self.windows.get(key) or Window(service=name, pane=added.pane, applied=-1)
-        self.windows[key] = add(window, added.cells, applied=offset)
-        self.pending.windows.add(key)
+    def _window(self, name: str, now_ms: int, effects: tuple[Effect, ...], offset: int) -> None:
+        """Let the service's windows grow old with its time in the log, then add to them."""
+        windows = self.windows[name]
+        changed, gone = windows.age(now_ms)
+        changed |= windows.add([effect for effect in effects if isinstance(effect, WindowAdded)], applied=offset)
+        for key in ((name, span) for span in gone):
+            self.pending.windows.discard(key)
+            if key in self.own_windows:
+                self.own_windows.discard(key)
+                self.pending.ended[key] = offset
+        self.pending.windows.update((name, span) for span in changed)

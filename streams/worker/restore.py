@@ -9,8 +9,9 @@ import msgspec
 from streams.service_partition import partition_of
 from streams.worker.state import Service
 from streams.worker.stored_records import Cursor, ServiceRecord, UnknownFormatError, decode_value, header_of
+from streams.worker.stored_windows import StoredWindow
 from streams.worker.table_keys import Kind, TableKey, decode_key
-from streams.worker.windows import Window
+from streams.worker.tiers import Span
 
 
 class Restored(msgspec.Struct):
@@ -19,7 +20,7 @@ class Restored(msgspec.Struct):
     Parameters
     ----------
     services, replay_from : by name.
-    windows : by service and pane.
+    windows : by service; where a wider window contains others, only the wider one.
     cursor : None when no checkpoint was ever completed.
     stuck : services whose newest record cannot be read, with the reason. They are not judged.
     unreadable : other records that cannot be read.
@@ -27,7 +28,7 @@ class Restored(msgspec.Struct):
 
     services: dict[str, Service] = {}
     replay_from: dict[str, int] = {}
-    windows: dict[tuple[str, int], Window] = {}
+    windows: dict[str, dict[Span, StoredWindow]] = {}
     cursor: Cursor | None = None
     stuck: dict[str, str] = {}
     unreadable: list[str] = []
@@ -53,7 +54,7 @@ def restore(items: Iterable[tuple[bytes, bytes]], *, partition: int, partitions:
     partitions : how many there are.
     """
     restored = Restored()
-    best: dict[tuple[Kind, str, int], tuple[int, TableKey, bytes]] = {}
+    best: dict[tuple[Kind, str, Span], tuple[int, TableKey, bytes]] = {}
     for raw_key, raw in items:
         try:
             key = decode_key(raw_key)
@@ -63,12 +64,28 @@ def restore(items: Iterable[tuple[bytes, bytes]], *, partition: int, partitions:
         except ValueError as error:
             restored.unreadable.append(f"{raw_key!r}: {error}")
             continue
-        entity = (key.kind, key.entity, key.pane)
+        entity = (key.kind, key.entity, Span(key.pane, key.panes))
         if entity not in best or applied > best[entity][0]:
             best[entity] = (applied, key, raw)
     for _, key, raw in best.values():
         _take(restored, key, raw)
+    restored.windows = {name: widest(windows) for name, windows in restored.windows.items()}
     return restored
+
+
+def widest(windows: dict[Span, StoredWindow]) -> dict[Span, StoredWindow]:
+    """Without the windows that a wider one contains.
+
+    Whoever stored the wider one had applied all that ever comes for the others: they are merged at an input, with every
+    writer at the same one, and what comes after it goes to the wider one.
+    """
+    found: dict[Span, StoredWindow] = {}
+    held: Span | None = None
+    for span in sorted(windows, key=lambda span: (span.first, -span.panes)):
+        if held is None or not held.contains(span):
+            held = span
+            found[span] = windows[span]
+    return found
 
 
 def _partition(key: TableKey, partitions: int) -> int:
@@ -83,7 +100,8 @@ def _take(restored: Restored, key: TableKey, raw: bytes) -> None:
                 restored.services[key.entity] = Service(stored=record.stored)
                 restored.replay_from[key.entity] = record.replay_from
             case Kind.WINDOW:
-                restored.windows[(key.entity, key.pane)] = decode_value(raw, Window)
+                window = decode_value(raw, StoredWindow)
+                restored.windows.setdefault(key.entity, {})[window.span] = window
             case Kind.CURSOR:
                 restored.cursor = decode_value(raw, Cursor)
     except UnknownFormatError as error:

@@ -10,7 +10,8 @@ import numpy as np
 from detectors.state_codec import decode_array, encode_array
 from schemas.units import decode_hook, encode_hook
 from streams.worker.state import STATE_VERSION, Service, Stored
-from streams.worker.windows import WINDOW_VERSION, Window
+from streams.worker.stored_windows import StoredWindow
+from streams.worker.windows import WINDOW_VERSION
 
 CURSOR_VERSION = 1
 
@@ -43,12 +44,12 @@ class Cursor(msgspec.Struct, frozen=True):
     format: int = CURSOR_VERSION
 
 
-Value = ServiceRecord | Window | Cursor
-T = TypeVar("T", ServiceRecord, Window, Cursor)
+Value = ServiceRecord | StoredWindow | Cursor
+T = TypeVar("T", ServiceRecord, StoredWindow, Cursor)
 
 _VERSIONS: dict[type[Value], int] = {
     ServiceRecord: STATE_VERSION,
-    Window: WINDOW_VERSION,
+    StoredWindow: WINDOW_VERSION,
     Cursor: CURSOR_VERSION,
 }
 
@@ -100,5 +101,5 @@ def _decoded(kind: Any, value: Any) -> Any:
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encoded)
 _header_decoder = msgspec.msgpack.Decoder(Header)
 _decoders: dict[type[Value], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind, dec_hook=_decoded) for kind in (ServiceRecord, Window, Cursor)
+    kind: msgspec.msgpack.Decoder(kind, dec_hook=_decoded) for kind in (ServiceRecord, StoredWindow, Cursor)
 }

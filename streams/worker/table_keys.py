@@ -11,6 +11,8 @@ import enum
 
 import msgspec
 
+from streams.worker.tiers import Span
+
 
 class Kind(enum.Enum):
     """What a record of the table is about."""
@@ -28,21 +30,30 @@ class TableKey(msgspec.Struct, frozen=True):
     kind : what it is about.
     writer : the writer's id, new at each assignment; without ``|``.
     entity : the service's name, or for a cursor the partition's number.
-    pane : the pane of a window; 0 otherwise.
+    pane, panes : the first pane of a window and how many there are; 0 and 1 otherwise.
     """
 
     kind: Kind
     writer: str
     entity: str
     pane: int = 0
+    panes: int = 1
 
     def encode(self) -> bytes:
         """The key as bytes. The entity comes last, because a service may be called anything.
 
         >>> TableKey(Kind.WINDOW, "w1", "a|b", 17).encode()
         b'window|w1|17|a|b'
+        >>> TableKey(Kind.WINDOW, "w1", "chat", 120, 60).encode()
+        b'window|w1|120x60|chat'
         """
-        return f"{self.kind.value}|{self.writer}|{self.pane}|{self.entity}".encode()
+        pane = str(self.pane) if self.panes == 1 else f"{self.pane}x{self.panes}"
+        return f"{self.kind.value}|{self.writer}|{pane}|{self.entity}".encode()
+
+
+def window_key(writer: str, service: str, span: Span) -> TableKey:
+    """The key of a window."""
+    return TableKey(Kind.WINDOW, writer, service, span.first, span.panes)
 
 
 def decode_key(raw: bytes) -> TableKey:
@@ -53,4 +64,5 @@ def decode_key(raw: bytes) -> TableKey:
     ValueError : the bytes are no key of ours.
     """
     kind, writer, pane, entity = raw.decode().split("|", 3)
-    return TableKey(Kind(kind), writer, entity, int(pane))
+    first, _, panes = pane.partition("x")
+    return TableKey(Kind(kind), writer, entity, int(first), int(panes or 1))

@@ -1,24 +1,35 @@
-"""Windows: the panes of event time that operators query."""
+"""Windows: stretches of event time that operators query, of one pane or of several merged ones."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from detectors.summaries.summary import Summary
 from schemas.report import Cell
+from streams.worker.tiers import Span
 
 WINDOW_VERSION = 1
+"""Format of a stored window, of its cells, and of the tiers that say how wide it is."""
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One pane of one service, as it is stored: one cell per version and segment."""
+    """One window of one service, all of its cells named by its first pane."""
 
     service: str
     pane: int
+    """The first one."""
     applied: int
     """Largest input offset merged into it; a fold of an input up to this one is already inside."""
     cells: tuple[Cell, ...] = ()
-    format: int = WINDOW_VERSION
+    panes: int = 1
+    """How many there are."""
+
+    @property
+    def span(self) -> Span:
+        """Its panes."""
+        return Span(self.pane, self.panes)
 
 
 PARTS_MAX = 32
@@ -30,8 +41,8 @@ def add(window: Window, cells: tuple[Cell, ...], *, applied: int) -> Window:
 
     Parameters
     ----------
-    window : as stored.
-    cells : all of the window's service and pane.
+    window : as it is held.
+    cells : all of the window's service and panes.
     applied : offset of the input that brought them.
 
     Returns
@@ -40,14 +51,32 @@ def add(window: Window, cells: tuple[Cell, ...], *, applied: int) -> Window:
     """
     if applied <= window.applied:
         return window
-    parts = window.cells + cells
+    parts = window.cells + _named(cells, window.pane)
     if len(parts) >= PARTS_MAX * len({(cell.version, cell.segment) for cell in parts}):
         parts = merged(parts)
     return msgspec.structs.replace(window, applied=applied, cells=parts)
 
 
+def widened(span: Span, parts: Sequence[Window]) -> Window:
+    """One window of all the requests of several.
+
+    Parameters
+    ----------
+    span : what it covers.
+    parts : at least one window of one service, all inside; all complete up to the same input, so that what the newest
+        of them has applied is what the whole has applied.
+    """
+    cells = tuple(cell for part in parts for cell in _named(part.cells, span.first))
+    applied = max(part.applied for part in parts)
+    return Window(parts[0].service, span.first, applied, cells, panes=span.panes)
+
+
+def _named(cells: tuple[Cell, ...], pane: int) -> tuple[Cell, ...]:
+    return tuple(cell if cell.pane == pane else msgspec.structs.replace(cell, pane=pane) for cell in cells)
+
+
 def settled(window: Window) -> Window:
-    """The window with one cell per version and segment, as it is stored."""
+    """The window with one cell per version and segment."""
     return msgspec.structs.replace(window, cells=merged(window.cells))
 
 

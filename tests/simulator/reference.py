@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
 from unittest import mock
 
@@ -22,6 +22,8 @@ from streams.worker.partition import Partition
 from streams.worker.restore import Restored
 from streams.worker.state import BasisLearned, Service, Stored, WindowAdded
 from streams.worker.stored_records import ServiceRecord, encode_value, service_record
+from streams.worker.tiers import Span
+from streams.worker.windows import Window
 from tests.simulator.broker import INPUT_PARTITIONS, Broker, Record
 from tests.simulator.truth import Counts
 
@@ -45,11 +47,28 @@ def counts_of(cells: Iterable[Cell]) -> Counts:
     return found
 
 
+def windows_of(partition: Partition) -> Iterator[Window]:
+    """All windows in memory."""
+    for windows in partition.windows.values():
+        yield from map(windows.window, windows.held)
+
+
 def counted(partition: Partition) -> Counts:
-    """Windows and the slices still open."""
-    found = counts_of(cell for window in partition.windows.values() for cell in window.cells)
+    """Windows and the slices still open, by the pane with which the window begins."""
+    found = counts_of(cell for window in windows_of(partition) for cell in window.cells)
     for service in partition.services.values():
-        found.update(counts_of(cell for held in service.open.values() for cell in held.cells))
+        still_open = counts_of(cell for held in service.open.values() for cell in held.cells)
+        found.update(placed(still_open, partition))
+    return found
+
+
+def placed(counts: Counts, partition: Partition) -> Counts:
+    """Requests by the pane with which their window begins; without those that are too old for any."""
+    found: Counts = Counter()
+    for (service, version, segment, pane), n in counts.items():
+        home = partition.windows[service].home(pane) if service in partition.windows else None
+        if home is not None:
+            found[service, version, segment, home.first] += n
     return found
 
 
@@ -75,7 +94,7 @@ class Reference:
         """Requests that went into windows."""
         self._states: dict[tuple[str, int], Service] = {}
         self._encoded: dict[tuple[str, int], bytes] = {}
-        self._windows: dict[tuple[str, int, int], Counts] = {}
+        self._windows: dict[tuple[str, Span, int], Counts] = {}
         self._epochs: dict[str, int] = {}
         self._shares: dict[str, int] = {}
 
@@ -83,6 +102,7 @@ class Reference:
         """Fold one record that has just been written."""
         partition = self.partitions[number]
         before = dict(partition.services)
+        held = {(window.service, window.span) for window in windows_of(partition)}
         try:
             decoded = decode_input(record.value or b"")
         except (msgspec.DecodeError, ValueError):
@@ -95,9 +115,9 @@ class Reference:
             if partition.stuck:
                 raise Broken(f"the fold has raised: {partition.stuck}")
             self._note(effects)
-            for (name, pane), window in partition.windows.items():
-                if window.applied == record.offset:
-                    self._windows[name, pane, record.offset] = counts_of(window.cells)
+            for window in windows_of(partition):
+                if window.applied == record.offset or (window.service, window.span) not in held:
+                    self._windows[window.service, window.span, window.applied] = counts_of(window.cells)
         partition.position.passed()
         for name, service in partition.services.items():
             self._states[name, record.offset] = service
@@ -125,9 +145,9 @@ class Reference:
                         f"but {self.folded[name]} in the windows and {waiting} on the way there"
                     )
 
-    def window(self, service: str, pane: int, applied: int) -> Counts | None:
+    def window(self, service: str, span: Span, applied: int) -> Counts | None:
         """What a window held after an input that added to it; None when that input added nothing."""
-        return self._windows.get((service, pane, applied))
+        return self._windows.get((service, span, applied))
 
     def _closing(self, close: Callable[[Service, int], Closed]) -> Callable[[Service, int], Closed]:
         def closing(service: Service, beat: int) -> Closed:

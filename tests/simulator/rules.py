@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from streams.worker import (
     partition,
     positions,
     restore,
+    service_windows,
     state,
     table_keys,
     take_over,
@@ -335,25 +337,18 @@ def _shared_time(patches: ExitStack) -> None:
     make = partition.Partition._fold
 
     def folded(self: Any, name: str, record: Any, offset: int, log_ms: int) -> Any:
-        return make(self, name, record, offset, max(log_ms, self.now_ms + 1))
+        newest_ms = max((s.stored.now_ms for s in self.services.values()), default=0)
+        return make(self, name, record, offset, max(log_ms, newest_ms + 1))
 
     patches.enter_context(mock.patch.object(partition.Partition, "_fold", folded))
 
 
-def _slice_by_slice(patches: ExitStack) -> None:
-    make = fold.fold
+_add_windows = service_windows.ServiceWindows.add
 
-    def split(service: Service, item: Any) -> Any:
-        after, effects = make(service, item)
-        found: list[Any] = []
-        for effect in effects:
-            if isinstance(effect, state.WindowAdded):
-                found += [state.WindowAdded(effect.pane, (cell,)) for cell in effect.cells]
-            else:
-                found.append(effect)
-        return after, tuple(found)
 
-    patches.enter_context(mock.patch.object(partition, "fold", split))
+def _cell_by_cell(self: Any, added: Any, *, applied: int) -> Any:
+    cells = [state.WindowAdded(one.pane, (cell,)) for one in added for cell in one.cells]
+    return set().union(*(_add_windows(self, [one], applied=applied) for one in cells))
 
 
 def _handlers_raise(patches: ExitStack) -> None:
@@ -416,6 +411,26 @@ def _cursor_unread(patches: ExitStack) -> None:
         return min(self.replay_from.values(), default=0)
 
     patches.enter_context(mock.patch.object(restore.Restored, "read_from", property(read_from)))
+
+
+def _widened_by_other_clocks(patches: ExitStack) -> None:
+    make = partition.Partition._window
+
+    def window(self: Any, name: str, now_ms: int, *given: Any) -> None:
+        make(self, name, now_ms + zlib.crc32(self.writer.encode()) % 2 * 40_000, *given)
+
+    patches.enter_context(mock.patch.object(partition.Partition, "_window", window))
+
+
+def _no_wider_window_found(patches: ExitStack) -> None:
+    patches.enter_context(mock.patch.object(service_windows, "wider", lambda _pane: ()))
+
+
+def _ends_first(patches: ExitStack) -> None:
+    def writes(self: Any, everything: bool) -> Iterator[Any]:
+        yield from sorted(_writes(self, everything), key=lambda write: write.value is not None)
+
+    patches.enter_context(mock.patch.object(checkpoint.Checkpointer, "_writes", writes))
 
 
 def _same_writer(patches: ExitStack) -> None:
@@ -553,13 +568,17 @@ RULES = (
     Rule("the state holds how far it is folded", _folded_forgotten),
     Rule("the state holds the time", _forgets(now_ms=0)),
     Rule("services share nothing that a fold reads", _shared_time),
-    Rule("all folds of one input are applied together", _slice_by_slice),
+    Rule("all folds of one input are applied together", _set(service_windows.ServiceWindows, "add", _cell_by_cell)),
     Rule("handlers never raise", _handlers_raise),
     Rule("publish first, then checkpoint", _checkpoint_first),
     Rule("a failed write ends the worker", _failed_writes_only_warn),
     Rule("windows, then services, then the cursor", _services_before_windows),
     Rule("a cursor stands for services not yet stored", _cursor_unread),
     Rule("every service is stored every ten seconds", _set(checkpoint, "REWRITE_S", 1e9)),
+    Rule("windows become wider by the inputs' time", _widened_by_other_clocks),
+    Rule("a wider window stands for all that it contains", _set(restore, "widest", lambda windows: windows)),
+    Rule("what comes for a merged window goes to the wider one", _no_wider_window_found),
+    Rule("a merged window ends after the wider one is stored", _ends_first),
     Rule("keys carry the writer", _same_writer),
     Rule("the value that has applied most wins", _last_written_wins),
     Rule("nobody deletes another writer's keys", _others_keys_deleted),

@@ -33,7 +33,54 @@ def _round(worker: int, content: int) -> list[Step]:
 HEIR = (Step("worker_start"), Step("worker_rebalance", 0b0101, 0b001))
 """A second worker takes over both partitions, and the first one is not told."""
 
+_WIDENED = Flavour(
+    0.02,
+    False,
+    (
+        *UP,
+        *(step for content in (1, 5, 9) for step in _round(0, content)),
+        Step("pass", 1_100),
+        Step("tick"),
+        *[Step("worker", 0, 100, 3)] * 3,
+        Step("pass", 120_000),
+        Step("tick"),
+        Step("worker", 0, 12, 1),
+        Step("worker_crash"),
+        Step("worker_start"),
+        Step("worker_rebalance"),
+        *(step for content in (13, 17, 21) for step in _round(0, content)),
+        Step("pass", 1_100),
+        Step("tick"),
+        *[Step("worker", 0, 100, 3)] * 3,
+    ),
+)
+"""Windows become old, and the worker is gone in the middle of the checkpoint that stores the wider ones."""
+
 DIRECTED = {
+    "windows become wider by the inputs' time": _WIDENED,
+    "a wider window stands for all that it contains": _WIDENED,
+    "a merged window ends after the wider one is stored": _WIDENED,
+    "all folds of one input are applied together": _WIDENED,
+    "what comes for a merged window goes to the wider one": Flavour(
+        0.02,
+        False,
+        (
+            *UP,
+            *(step for content in (1, 5) for step in _round(0, content)),
+            Step("pass", 1_100),
+            Step("tick"),
+            *[Step("worker", 0, 100, 3)] * 3,
+            *_round(0, 9),
+            Step("jump", 120_000),
+            Step("pass", 500),
+            Step("tick"),
+            Step("worker", 0, 7, 1),
+            Step("worker_crash"),
+            Step("worker_start"),
+            Step("worker_rebalance"),
+            Step("worker", 0, 60, 1),
+        ),
+    ),
     "the value that has applied most wins": Flavour(
         0.02,
         False,

@@ -7,6 +7,7 @@ from collections import Counter
 
 from schemas.event import OTHER, InferenceEvent, encode_event, faults
 from schemas.report import PANE_MS
+from streams.worker import tiers
 from tests.simulator.broker import Broker
 
 SERVICES = ("chat", "code", "search", "voice")
@@ -92,9 +93,12 @@ def without_names(counts: Counts) -> Counter[int]:
     return found
 
 
-def kept(counts: Counts, oldest_pane: int) -> Counts:
-    """Windows too old to be queried are dropped, and so is what comes for them."""
-    return Counter({key: n for key, n in counts.items() if key[3] >= oldest_pane})
+def by_widest(counts: Counts) -> Counts:
+    """By the widest window that a pane may ever be in, whatever windows there are now."""
+    found: Counts = Counter()
+    for (*names, pane), n in counts.items():
+        found[names[0], names[1], names[2], pane - pane % tiers.TIERS[-1].panes] += n
+    return found
 
 
 def bounded(counts: Counts) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -15,23 +16,27 @@ from schemas.decision import decode_record
 from schemas.route import Route, decode_route
 from streams.ingest import bounds
 from streams.settings import Settings
-from streams.worker import take_over
+from streams.worker import take_over, tiers
 from streams.worker.partition import Partition
 from streams.worker.restore import restore
 from streams.worker.stored_records import ServiceRecord, decode_value
+from streams.worker.stored_windows import StoredWindow, opened
 from streams.worker.table_keys import Kind, decode_key
+from streams.worker.tiers import Span, Tier
 from streams.worker.windows import Window
 from tests.simulator.broker import INPUT_PARTITIONS, Broker, Record
 from tests.simulator.ingest_process import IngestProcess, ModelTime
-from tests.simulator.reference import Broken, Reference, counted, counts_of, stored_form
+from tests.simulator.reference import Broken, Reference, counted, counts_of, stored_form, windows_of
 from tests.simulator.schedule import Flavour
 from tests.simulator.settle_loop import SettleLoop
-from tests.simulator.truth import Counts, Truth, bounded, without_names
+from tests.simulator.truth import Counts, Truth, bounded, by_widest, without_names
 from tests.simulator.worker_port import Write
 from tests.simulator.worker_process import WorkerProcess
 
 GAP = "events are lost: retention deleted them before they were read"
 PROCESSES_MAX = 3
+TIERS = (Tier(1, 20_000), Tier(2, 80_000), Tier(6, 600_000))
+"""So short that windows become wider, and are dropped, within a schedule."""
 
 
 class World:
@@ -49,7 +54,7 @@ class World:
         """When an input was written, by partition and offset."""
         self.log: list[MutableMapping[str, Any]] = []
         self._said = 0
-        self._shown: dict[tuple[str, int], Counts] = {}
+        self._shown: dict[str, dict[Span, Counter[tuple[str, str]]]] = {}
         self._writers = 0
 
     @contextmanager
@@ -61,6 +66,7 @@ class World:
             patches.enter_context(mock.patch.object(take_over, "secrets", SimpleNamespace(token_hex=self._writer)))
             patches.enter_context(mock.patch.object(take_over, "read_routes", self._routes))
             patches.enter_context(mock.patch.object(take_over, "read_decisions", self._decisions))
+            patches.enter_context(mock.patch.object(tiers, "TIERS", TIERS))
             if self.flavour.names_bounded:
                 patches.enter_context(mock.patch.object(bounds, "SERVICES_MAX", 2))
             self.log = patches.enter_context(structlog.testing.capture_logs())
@@ -158,8 +164,8 @@ class World:
             if stored_form(record) != self.reference.state(key.entity, record.applied):
                 raise Broken(f"{key.entity}: the state stored at {record.applied} is not the fold of the inputs")
         elif key.kind is Kind.WINDOW:
-            window = decode_value(write.value, Window)
-            if counts_of(window.cells) != self.reference.window(key.entity, key.pane, window.applied):
+            window = opened(decode_value(write.value, StoredWindow))
+            if counts_of(window.cells) != self.reference.window(key.entity, window.span, window.applied):
                 raise Broken(f"{key.entity}: the window stored at {window.applied} is not the fold of the inputs")
 
     # After each step
@@ -170,22 +176,29 @@ class World:
         for process in self.workers:
             if process.ended is not None:
                 continue
-            for number, owned in process.registry.owned.items():
+            for owned in process.registry.owned.values():
                 self._never_too_much(_shown(owned.partition), f"worker {process.member}")
-                for (name, pane), window in owned.partition.windows.items():
-                    key = (f"{owned.partition.writer}|{name}", pane)
-                    now = counts_of(window.cells)
-                    if self._shown.get(key, now) - now:
-                        raise Broken(f"{name}: window {pane} of partition {number} has shrunk")
-                    self._shown[key] = now
+                for window in windows_of(owned.partition):
+                    self._never_less(window, owned.partition.writer)
         self.bury()
+
+    def _never_less(self, window: Window, writer: str) -> None:
+        """No window shrinks; a new one holds all that its parts held."""
+        shown = self._shown.setdefault(f"{writer}|{window.service}", {})
+        now = _by_arm(counts_of(window.cells))
+        if window.span not in shown:
+            parts = [span for span in shown if window.span.contains(span)]
+            shown[window.span] = sum((shown.pop(span) for span in parts), Counter())
+        if shown[window.span] - now:
+            raise Broken(f"{window.service}: window {window.span} has shrunk")
+        shown[window.span] = now
 
     def _never_too_much(self, found: Counts, who: str) -> None:
         if bounded(found) or self.flavour.names_bounded:
-            more = without_names(found) - without_names(self.truth.counts)
+            more = without_names(by_widest(found)) - without_names(by_widest(self.truth.counts))
             if more:
                 raise Broken(f"{who} counts too much: {dict(more)}")
-        elif surplus := found - self.truth.counts:
+        elif surplus := by_widest(found) - by_widest(self.truth.counts):
             raise Broken(f"{who} counts too much: {dict(surplus)}")
 
     def _hear(self) -> None:
@@ -199,6 +212,13 @@ class World:
 
 def _shown(partition: Partition) -> Counts:
     """What is counted in memory. While a recovery reads, windows may be ahead of the slices that went into them."""
-    if any(window.applied >= partition.position.expected for window in partition.windows.values()):
-        return counts_of(cell for window in partition.windows.values() for cell in window.cells)
+    if any(window.applied >= partition.position.expected for window in windows_of(partition)):
+        return counts_of(cell for window in windows_of(partition) for cell in window.cells)
     return counted(partition)
+
+
+def _by_arm(counts: Counts) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for (_, version, segment, _), n in counts.items():
+        found[version, segment] += n
+    return found

@@ -127,3 +127,26 @@ def test_all_services_are_listed() -> None:
         assert found["services"][0]["stuck"] is None
 
     ask(Running(three_panes()), questions)
+
+
+def test_what_is_old_comes_in_wider_rows_that_say_so() -> None:
+    """Older windows are merged: rows shorter than they are cannot be had, and start and end tell. Nothing is lost."""
+    log = three_panes()
+    later_ms = START_MS + 3 * 3_600_000
+    log.append((report(source=0, slice_no=later_ms // SLICE_MS, through=3, cells=[]), later_ms))
+    cells = [cell("chat", "v1", ts_ms=later_ms, n=5, errors=0)]
+    log.append((report(source=0, slice_no=later_ms // SLICE_MS + 1, through=4, cells=cells), later_ms + 250))
+
+    async def questions(client: Client) -> None:
+        span = f"from_ms={START_MS}&to_ms={later_ms + 60_000}&version=v1"
+        page = await get(client, f"/v1/services/chat/windows?{span}")
+        rows = [(row["start_ms"] - START_MS, row["end_ms"] - row["start_ms"], row["n"]) for row in page["rows"]]
+        assert rows == [(0, 60_000, 12), (3 * 3_600_000, PANE_MS, 5)]
+        page = await get(client, f"/v1/services/chat/windows?{span}&window_ms=40000&limit=1")
+        (row,) = page["rows"]
+        # Of 40 s, the second one begins inside the minute that is kept: both are one row.
+        assert (row["start_ms"], row["end_ms"], row["n"]) == (START_MS // 40_000 * 40_000, START_MS + 80_000, 12)
+        assert page["next_from_ms"] == later_ms // 40_000 * 40_000
+        assert page["kept"][0] == {"window_ms": PANE_MS, "for_ms": 3_600_000}
+
+    ask(Running(log), questions)

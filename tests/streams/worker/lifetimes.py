@@ -20,6 +20,7 @@ from streams.worker.partition import Partition
 from streams.worker.recorder import Recorder
 from streams.worker.registry import Owned, Registry
 from streams.worker.restore import restore
+from streams.worker.tiers import Span
 from streams.worker.window_rows import rows_of
 from tests.streams.worker.inputs_log import Log
 from tests.streams.worker.memory_broker import MemoryBroker, end_test
@@ -76,11 +77,12 @@ class Lifetime:
         """An orderly stop: everything is stored."""
         asyncio.run(self.agent.close())
 
-    def windows(self) -> dict[tuple[str, int], bytes]:
+    def windows(self) -> dict[tuple[str, Span], bytes]:
         """Every window's rows, as JSON, for comparing."""
         return {
-            key: msgspec.json.encode(rows_of(sorted(window.cells, key=_order), start_ms=0, end_ms=0))
-            for key, window in self.partition.windows.items()
+            (name, span): msgspec.json.encode(rows_of(sorted(window.cells, key=_order), start_ms=0, end_ms=0))
+            for name, windows in self.partition.windows.items()
+            for span, window in ((span, windows.window(span)) for span in windows.held)
         }
 
     def states(self) -> dict[str, tuple[object, ...]]:

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.inputs import Input, Tick
 from schemas.report import PANE_MS, SLICE_MS
-from streams.worker import partition as partition_module
+from streams.worker import tiers
 from streams.worker.stored_records import ServiceRecord, decode_value
 from streams.worker.table_keys import Kind, TableKey, decode_key
 from tests.streams.worker.inputs_log import START_MS, Log, cell, random_log, report
@@ -66,7 +66,7 @@ def test_time_alone_stores_a_service_every_ten_seconds() -> None:
 
 def test_old_windows_go_and_only_own_keys_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """An expired window is dropped; its key is ended by its writer and by nobody else."""
-    monkeypatch.setattr(partition_module, "WINDOWS_KEPT_MS", 3 * PANE_MS)
+    monkeypatch.setattr(tiers, "TIERS", (tiers.Tier(1, 2 * PANE_MS),))
     broker = MemoryBroker()
 
     def pane(i: int) -> tuple[Input, int]:
@@ -83,7 +83,7 @@ def test_old_windows_go_and_only_own_keys_are_ended(monkeypatch: pytest.MonkeyPa
     second = Lifetime(broker, log)
     second.read()
     second.stop()
-    assert len(second.partition.windows) <= 5
+    assert len(second.partition.windows["chat"].held) <= 5
     assert of_first <= broker.table.keys()
     own = {key for key in broker.table if key.startswith(b"window|" + second.partition.writer.encode())}
     assert len(own) <= 5

@@ -14,7 +14,8 @@ from schemas.report import REPORT_VERSION, SLICE_MS, Report
 from streams.worker.faust_app import Arrived
 from streams.worker.state import STATE_VERSION
 from streams.worker.stored_records import CURSOR_VERSION, Cursor, ServiceRecord, decode_value, encode_value, header_of
-from streams.worker.windows import WINDOW_VERSION, Window
+from streams.worker.stored_windows import StoredWindow, opened
+from streams.worker.windows import WINDOW_VERSION
 from tests.streams.worker.inputs_log import START_MS, cell, report
 from tests.streams.worker.lifetimes import Lifetime
 from tests.streams.worker.memory_broker import MemoryBroker
@@ -44,9 +45,10 @@ def test_a_stored_service_of_every_format_is_read(version: int) -> None:
 @pytest.mark.parametrize("version", range(1, WINDOW_VERSION + 1))
 def test_a_stored_window_of_every_format_is_read(version: int) -> None:
     """Operators keep what they could query."""
-    window = decode_value(fixture("window", version), Window)
+    window = decode_value(fixture("window", version), StoredWindow)
     assert (window.service, window.format) == ("chat", version)
-    assert all(one.n for one in window.cells)
+    assert opened(window).cells
+    assert all(one.n for one in opened(window).cells)
 
 
 @pytest.mark.parametrize("version", range(1, CURSOR_VERSION + 1))

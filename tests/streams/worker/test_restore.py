@@ -10,8 +10,11 @@ from schemas.plan import EXAMPLE, parse_plan
 from streams.worker.restore import restore
 from streams.worker.state import Service, Stored
 from streams.worker.stored_records import Cursor, ServiceRecord, decode_value, encode_value, service_record
-from streams.worker.table_keys import Kind, TableKey
+from streams.worker.stored_windows import StoredWindow, at_rest, opened
+from streams.worker.table_keys import Kind, TableKey, window_key
+from streams.worker.tiers import Span
 from streams.worker.windows import Window
+from tests.streams.worker.inputs_log import cell
 
 Items = list[tuple[bytes, bytes]]
 
@@ -97,5 +100,18 @@ def test_a_service_with_a_judge_comes_back_as_it_was() -> None:
 
 def test_a_window_comes_back_as_it_was() -> None:
     """So do windows."""
-    window = Window("chat", 17, applied=4)
-    assert decode_value(encode_value(window), Window) == window
+    cells = (cell("chat", "v1", ts_ms=170_000, n=3, errors=1, latency_ms=[1.0, 2.0, 3.0]),)
+    window = Window("chat", 17, applied=4, cells=cells, panes=6)
+    assert opened(decode_value(encode_value(at_rest(window)), StoredWindow)) == window
+
+
+def test_a_window_stands_for_those_that_it_contains() -> None:
+    """Another writer's narrower ones are still there; what they hold is inside."""
+    spans = [Span(120, 60), Span(120, 6), Span(125, 1), Span(180, 1), Span(186, 6)]
+    items: Items = [stored(9)]
+    for span in spans:
+        window = at_rest(Window("chat", span.first, applied=span.first % 7, panes=span.panes))
+        items.append((window_key("w", "chat", span).encode(), encode_value(window)))
+    kept = {Span(120, 60), Span(180, 1), Span(186, 6)}
+    for order in (items, items[::-1]):
+        assert restore(order, partition=0, partitions=1).windows["chat"].keys() == kept
