@@ -97,8 +97,7 @@ def measure(running: Pipeline, *, rate_per_s: int, releases: int) -> dict[str, A
         for one in running_parts:
             one.result()
         sent_per_s = load.events / (time.monotonic() - began_s)
-    topics = Topics(running)
-    found = [one for service in services for one in topics.of(service.name)]
+    found = Topics(running).staged()
     bad = [took for part in parts for took in part.bad_to_route_ms]
     return {
         "rate_per_s": rate_per_s,

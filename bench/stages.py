@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.decision import Action, Decision
+from schemas.decision import Action, Decision, decode_record
 from schemas.inputs import decode_input
 from schemas.report import Report
+from schemas.route import decode_route
 from streams.kafka_reader import read_to_end
 from streams.service_partition import partition_of
-from streams.topics import DECISIONS, INPUTS
-from tests.e2e.audit import append_times, decisions, routes, settings_of
+from streams.topics import CONTROL, DECISIONS, INPUTS
+from tests.e2e.audit import append_times, settings_of
 from tests.e2e.pipeline import Pipeline
 
 STAGES = {
@@ -40,7 +41,6 @@ class Topics:
     """What a run has left on the topics, read once."""
 
     def __init__(self, running: Pipeline) -> None:
-        self._running = running
         self._appended_ms = append_times(running)
         settings = settings_of(running)
         self._reports: dict[int, list[tuple[int, Report]]] = {}
@@ -48,27 +48,32 @@ class Topics:
             record = decode_input(message.value() or b"")
             if isinstance(record, Report):
                 self._reports.setdefault(message.partition() or 0, []).append((message.timestamp()[1], record))
-        self._decided_ms = {
-            message.value(): message.timestamp()[1] for message in read_to_end(settings, running.topic(DECISIONS))
-        }
+        self._decided_ms: dict[tuple[str, int], int] = {}
+        self._decisions: list[Decision] = []
+        for message in read_to_end(settings, running.topic(DECISIONS)):
+            said = decode_record(message.value() or b"")
+            # The same one published again counts once.
+            if isinstance(said, Decision) and (said.release_id, said.epoch) not in self._decided_ms:
+                self._decided_ms[said.release_id, said.epoch] = message.timestamp()[1]
+                self._decisions.append(said)
+        self._routed_ms: dict[tuple[str, int], int] = {}
+        for message in read_to_end(settings, running.topic(CONTROL)):
+            route = decode_route(message.value() or b"")
+            self._routed_ms.setdefault((route.service, route.epoch), message.timestamp()[1])
 
-    def of(self, service: str) -> list[Staged]:
-        """Its decisions by evidence, in order."""
-        routed_ms = {one.route.epoch: one.at_ms for one in reversed(routes(self._running, service))}
-        return [
-            self._staged(decision, routed_ms[decision.epoch])
-            for decision in decisions(self._running, service)
-            if decision.action in {Action.ADVANCE, Action.ROLLBACK}
-        ]
+    def staged(self) -> list[Staged]:
+        """All decisions by evidence."""
+        return [self._staged(one) for one in self._decisions if one.action in {Action.ADVANCE, Action.ROLLBACK}]
 
-    def _staged(self, decision: Decision, routed_ms: int) -> Staged:
+    def _staged(self, decision: Decision) -> Staged:
         source, offset = max(
             ((int(number), offset) for number, offset in decision.through.items()), key=self._appended_ms.__getitem__
         )
         newest_ms = self._appended_ms[source, offset]
         reports = self._reports[partition_of(decision.service, len(self._reports))]
         reported_ms = min(ms for ms, one in reports if one.source == source and one.through_offset >= offset)
-        decided_ms = min(ms for raw, ms in self._decided_ms.items() if _is(raw, decision))
+        decided_ms = self._decided_ms[decision.release_id, decision.epoch]
+        routed_ms = self._routed_ms[decision.service, decision.epoch]
         # The state's time is the log time of the input that decided.
         return Staged(
             action=decision.action.value,
@@ -77,9 +82,3 @@ class Topics:
             fold_ms=decided_ms - decision.at_ms,
             route_ms=routed_ms - decided_ms,
         )
-
-
-def _is(raw: object, decision: Decision) -> bool:
-    assert isinstance(raw, bytes)
-    found = msgspec.json.decode(raw)
-    return (found.get("release_id"), found.get("epoch")) == (decision.release_id, decision.epoch)

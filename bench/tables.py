@@ -11,7 +11,11 @@ from bench.decision_plot import draw
 from bench.decision_table import decisions_table
 from bench.growth import growth_table
 from bench.healthy_table import healthy_table
+from bench.latency import latency_table
+from bench.memory import memory_table
 from bench.peers_table import peers_table
+from bench.windows import windows_table
+from bench.worker import worker_table
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
@@ -72,18 +76,6 @@ def client_table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def latency_table(found: dict[str, Any]) -> str:
-    """Milliseconds from an event to the route it caused."""
-    lines = ["| from → to | n | median | p99 | max |", "|---|---|---|---|---|"]
-    for key, name in (
-        ("newest_event_to_route_ms", "append of the newest event of the evidence → append of the route"),
-        ("first_bad_event_to_rollback_ms", "append of the first bad event → append of the route that ends it"),
-    ):
-        row = found[key]
-        lines.append(f"| {name} | {row['n']} | {row['median']:.0f} ms | {row['p99']:.0f} ms | {row['max']:.0f} ms |")
-    return "\n".join([*lines, "", f"At {found['rate_per_s']:,} events/s, {found['releases']} releases."])
-
-
 def nab_table(found: dict[str, Any]) -> str:
     """Scores of the observers on labelled series, with the limit on abs(z) in brackets."""
     lines = ["| detector | standard | low FP | low FN | standard at 3 sigma |", "|---|---|---|---|---|"]
@@ -129,6 +121,9 @@ TABLES = {
     "peers": peers_table,
     "growth": growth_table,
     "latency": latency_table,
+    "worker": worker_table,
+    "memory": memory_table,
+    "windows": windows_table,
     "decisions": decisions_table,
     "healthy": healthy_table,
     "bars": bars_table,

@@ -53,7 +53,7 @@ def window(span: Span, rate_per_s: float, rng: np.random.Generator) -> Window:
                 "latency_ms": Measure.of(rng.lognormal(5.2, 0.5, n).round(2)),
                 "values.tokens_out": Measure.of(rng.integers(1, 900, n).astype(np.float64)),
             }
-            labels = {"finish_reason": Counts({"stop": n - n // 10, "length": n // 10})}
+            labels = {"finish_reason": Counts({"stop": n - n // 10 - 1, "length": n // 10 + 1})}
             summary = Summary(Rate(n, n // 100), metrics, labels)
             cells.append(summary.to_cell(service="", version=version, segment=segment, pane=span.first))
     return Window("", span.first, 1, tuple(cells), panes=span.panes)

@@ -19,6 +19,7 @@ from typing import Any
 from bench.ingest import RESULTS, broker
 from bench.live_load import Load, Service
 from bench.process_cost import cpu_s, rss_mb
+from bench.worker_fold import fold_cost
 from streams.kafka_reader import bounds
 from streams.topics import INPUTS
 from tests.e2e.audit import settings_of
@@ -31,6 +32,8 @@ METRICS = """
   - {name: values.tokens_out, margin: 10%}
 """
 WARM_S = 30.0
+FOLD_S = 16
+"""Of the load that is folded without Kafka."""
 
 
 def inputs(running: Pipeline) -> int:
@@ -101,6 +104,7 @@ def measure(running: Pipeline, *, services: int, releases: int, rate_per_s: floa
         state = [worker.get(f"/v1/services/{name}/release")["release"]["state"] for name in names[:releases]]
     return {
         "services": services,
+        "fold": fold_cost(services, releases, rate_per_s=rate_per_s, seconds=FOLD_S, metrics=METRICS),
         "in_release": sum(one == "ramping" for one in state),
         "versions": 2,
         "segments": 4,
@@ -117,10 +121,11 @@ def measure(running: Pipeline, *, services: int, releases: int, rate_per_s: floa
 def worker_table(found: dict[str, Any]) -> str:
     """Both phases."""
     lines = ["| | inputs/s | CPU time of an input | share of a core |", "|---|---|---|---|"]
-    one, other = found["live"], found["catching_up"]
+    one, other, alone = found["live"], found["catching_up"], found["fold"]
     for name, row, share in (
         ("at live pace", one, f"**{one['share_of_a_core']:.0%}**"),
         ("reading what was missed", other, ""),
+        ("the fold and its checkpoints, without Kafka and Faust", alone, f"{alone['share_of_a_core']:.0%}"),
     ):
         lines.append(f"| {name} | {row['inputs_per_s']:.0f} | {row['cpu_ms_per_input']:.1f} ms | {share} |")
     about = (

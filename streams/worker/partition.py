@@ -99,8 +99,9 @@ class Partition:
             self.stop(services_in(record) | known, unknown_report(record.format, offset))
             return []
         effects: list[tuple[str, Effect]] = []
-        for name in self._concerned(record, offset, log_ms):
-            effects.extend((name, effect) for effect in self._fold(name, record, offset, log_ms))
+        named = services_in(record)
+        for name in self._concerned(named, offset, log_ms):
+            effects.extend((name, effect) for effect in self._fold(name, record, offset, log_ms, named=name in named))
         return effects
 
     def stop(self, names: Iterable[str], why: str) -> None:
@@ -136,8 +137,7 @@ class Partition:
         epoch, _ = self._routed.get(route.service, (-1, ""))
         return route.epoch < epoch
 
-    def _concerned(self, record: Record, offset: int, log_ms: int) -> list[str]:
-        names = services_in(record)
+    def _concerned(self, names: set[str], offset: int, log_ms: int) -> list[str]:
         for name in sorted(names - self.services.keys() - self.stuck.keys()):
             if partition_of(name, self.partitions) != self.number:
                 continue
@@ -150,7 +150,7 @@ class Partition:
             self.windows.setdefault(name, ServiceWindows(name))
         return [name for name in self.services if name not in self.stuck]
 
-    def _fold(self, name: str, record: Record, offset: int, log_ms: int) -> tuple[Effect, ...]:
+    def _fold(self, name: str, record: Record, offset: int, log_ms: int, *, named: bool) -> tuple[Effect, ...]:
         service = self.services[name]
         item = input_of(record, offset=offset, log_ms=log_ms, service=name)
         if item is None:
@@ -165,7 +165,7 @@ class Partition:
             _log.critical("a service is no longer judged", service=name, offset=offset, exc_info=True)
             return ()
         self.services[name] = after
-        (self.pending.services if effects or name in services_in(record) else self.pending.touched).add(name)
+        (self.pending.services if effects or named else self.pending.touched).add(name)
         self._window(name, after.stored.now_ms, effects, offset)
         return effects
 

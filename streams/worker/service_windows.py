@@ -44,10 +44,9 @@ class ServiceWindows:
         -------
         Windows that are new, and those that are gone.
         """
-        edges = edges_at(self.service, now_ms)
-        if edges == self._edges:
+        if self._edges is not None and now_ms < self._edges.until_ms:
             return set(), set()
-        self._edges = edges
+        self._edges = edges = edges_at(self.service, now_ms)
         parts: dict[Span, list[Window]] = {}
         gone: set[Span] = set()
         for span in sorted(self.held):
@@ -108,7 +107,7 @@ class ServiceWindows:
         """Pack the windows that little is still added to: memory would be four times as large."""
         for span, window in self.held.items():
             if isinstance(window, Window) and span.bounds[1] < now_ms - RESTS_AFTER_MS:
-                self.held[span] = at_rest(window)
+                self.held[span] = at_rest(settled(window))
 
     def within(self, *, from_ms: int, to_ms: int) -> Iterator[Window | StoredWindow]:
         """The windows that overlap ``[from_ms, to_ms)``, in order of time."""

@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.report import Cell
 from streams.worker.tiers import Span
-from streams.worker.windows import WINDOW_VERSION, Window, settled
+from streams.worker.windows import WINDOW_VERSION, Window
 
 
 class StoredWindow(msgspec.Struct, frozen=True):
@@ -31,8 +31,8 @@ class StoredWindow(msgspec.Struct, frozen=True):
 
 
 def at_rest(window: Window) -> StoredWindow:
-    """A window with one cell per version and segment, packed."""
-    cells = zlib.compress(_encode(settled(window).cells), _LEVEL)
+    """A settled window, packed."""
+    cells = zlib.compress(_encode(window.cells), _LEVEL)
     return StoredWindow(window.service, window.pane, window.applied, cells, panes=window.panes)
 
 

@@ -62,11 +62,13 @@ class Edges(NamedTuple):
     """By tier, the first pane that is not too old for it, at one moment of one service."""
 
     firsts: tuple[int, ...]
+    until_ms: int
+    """They are the same until then."""
 
     def home(self, pane: int) -> Span | None:
         """The window that a pane belongs to; None when it is no longer kept.
 
-        >>> edges = Edges((600, 360, 0))
+        >>> edges = Edges((600, 360, 0), until_ms=10_000_000)
         >>> edges.home(601), edges.home(365), edges.home(119), edges.home(-1)
         (Span(first=601, panes=1), Span(first=360, panes=6), Span(first=60, panes=60), None)
         """
@@ -84,12 +86,13 @@ def edges_at(service: str, now_ms: int) -> Edges:
     """
     spread = zlib.crc32(service.encode())
     widths = [tier.panes for tier in TIERS[1:]] + [TIERS[-1].panes]
-    return Edges(
-        tuple(
-            (now_ms - tier.kept_ms - spread % (width * PANE_MS)) // (width * PANE_MS) * width
-            for tier, width in zip(TIERS, widths, strict=True)
-        )
-    )
+    firsts, left_ms = [], []
+    for tier, width in zip(TIERS, widths, strict=True):
+        width_ms = width * PANE_MS
+        steps, past_ms = divmod(now_ms - tier.kept_ms - spread % width_ms, width_ms)
+        firsts.append(steps * width)
+        left_ms.append(width_ms - past_ms)
+    return Edges(tuple(firsts), now_ms + min(left_ms))
 
 
 def windows_max() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from detectors.summaries.summary import Summary
+from detectors.summaries.merged_cells import merge_cells
 from schemas.report import Cell
 from streams.worker.tiers import Span
 
@@ -85,11 +85,4 @@ def merged(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
     groups: dict[tuple[str, str, str, int], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.service, cell.version, cell.segment, cell.pane), []).append(cell)
-    return tuple(
-        group[0]
-        if len(group) == 1
-        else Summary.merge_all([Summary.of_cell(cell) for cell in group]).to_cell(
-            service=key[0], version=key[1], segment=key[2], pane=key[3]
-        )
-        for key, group in sorted(groups.items())
-    )
+    return tuple(merge_cells(group, pane=pane) for (*_, pane), group in sorted(groups.items()))

@@ -336,9 +336,9 @@ def _folded_forgotten(patches: ExitStack) -> None:
 def _shared_time(patches: ExitStack) -> None:
     make = partition.Partition._fold
 
-    def folded(self: Any, name: str, record: Any, offset: int, log_ms: int) -> Any:
+    def folded(self: Any, name: str, record: Any, offset: int, log_ms: int, *, named: bool) -> Any:
         newest_ms = max((s.stored.now_ms for s in self.services.values()), default=0)
-        return make(self, name, record, offset, max(log_ms, newest_ms + 1))
+        return make(self, name, record, offset, max(log_ms, newest_ms + 1), named=named)
 
     patches.enter_context(mock.patch.object(partition.Partition, "_fold", folded))
 

@@ -38,6 +38,9 @@ def test_a_pane_is_in_one_window_that_only_grows(service: str, now_ms: int, age_
         return
     inside = range(home.first, home.first + home.panes)
     assert {edges_at(service, now_ms).home(one) for one in inside} == {home}
+    until_ms = edges_at(service, now_ms).until_ms
+    assert edges_at(service, until_ms - 1).firsts == edges_at(service, now_ms).firsts
+    assert edges_at(service, until_ms).firsts != edges_at(service, now_ms).firsts
     assert after is None or after.contains(home)
     assert {edges_at(service, now_ms + later_ms).home(one) for one in inside} == {after}
 
