@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from schemas.decoding import decoded
+
 METRICS_MIN, METRICS_MAX = 2, 6
 """Metrics that a joint gate looks at together. Six have 15 products of pairs: 231 co-moments in each cell."""
 
@@ -70,4 +72,4 @@ _decoder = msgspec.json.Decoder(Basis)
 
 def decode_basis(raw: bytes) -> Basis:
     """Decode a record of ``canary.bases``; raises :class:`msgspec.DecodeError`."""
-    return _decoder.decode(raw)
+    return decoded(_decoder.decode, raw)

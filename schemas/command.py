@@ -6,12 +6,15 @@ import enum
 
 import msgspec
 
+from schemas.decoding import decoded
 from schemas.event import NAME_LENGTH_MAX
 from schemas.file_errors import RuleError
 from schemas.plan import Plan, check_rules
 from schemas.units import PPM, decode_hook, encode_hook
 
 REASON_LENGTH_MAX = 1000
+TIME_MS_MAX = 253_402_300_800_000
+"""The year 10000."""
 
 
 class Verb(enum.Enum):
@@ -51,7 +54,7 @@ def decode_command(raw: bytes) -> Command:
     msgspec.DecodeError : it is not JSON, or a field is missing or mistyped.
     RuleError : a rule between fields is broken.
     """
-    command = _decoder.decode(raw)
+    command = decoded(_decoder.decode, raw)
     check_command(command)
     return command
 
@@ -68,6 +71,9 @@ def check_command(command: Command) -> None:
             raise RuleError(path, f"found {len(value)} characters; allowed are 1 to {NAME_LENGTH_MAX}")
     if not 1 <= len(command.reason.strip()) <= REASON_LENGTH_MAX:
         raise RuleError("$.reason", f"found {len(command.reason)} characters; allowed are 1 to {REASON_LENGTH_MAX}")
+    if not 0 <= command.issued_at_ms <= TIME_MS_MAX:
+        # JSON has whole numbers of any length, and msgpack, into which a command goes next, has not.
+        raise RuleError("$.issued_at_ms", f"allowed are 0 to {TIME_MS_MAX}")
     if (command.command is Verb.START) != (command.plan is not None):
         raise RuleError("$.plan", "a start command carries a plan, and no other command does")
     if command.plan is not None:

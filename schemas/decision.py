@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from schemas.decoding import decoded
 from schemas.evidence import Evidence, Verdict
 from schemas.rule import Rule
 
@@ -79,4 +80,4 @@ _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 def decode_record(raw: bytes) -> Record:
     """Decode a record of ``canary.decisions``; raises :class:`msgspec.DecodeError`."""
-    return _decoder.decode(raw)
+    return decoded(_decoder.decode, raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.command import Command
+from schemas.decoding import decoded
 from schemas.report import REPORT_VERSION, Report
 from schemas.units import decode_hook, encode_hook
 
@@ -41,7 +42,7 @@ def encode_input(record: Input) -> bytes:
 
 def decode_input(raw: bytes) -> Input:
     """Decode a record of ``canary.inputs``; raises :class:`msgspec.ValidationError` or ``DecodeError``."""
-    return _decoder.decode(raw)
+    return decoded(_decoder.decode, raw)
 
 
 class _ReportHead(msgspec.Struct):
@@ -59,7 +60,7 @@ def report_format(raw: bytes) -> int | None:
     7
     """
     try:
-        head = _head_decoder.decode(raw)
+        head = decoded(_head_decoder.decode, raw)
     except msgspec.DecodeError:
         return None
     return head.format if head.type == "report" else None

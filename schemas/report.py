@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 SLICE_MS = 250
@@ -12,6 +14,13 @@ PANE_MS = 10_000
 
 REPORT_VERSION = 1
 
+COUNT_MAX = 2**40
+"""More than a slice can hold. Sums of as many counts as there are slices in a year stay far inside an int64."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
+Place = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
+"""An offset, the number of a slice or a pane, or a time."""
+
 
 class MetricCell(msgspec.Struct, array_like=True, gc=False):
     """One numeric metric of one cell: moments, extremes, and a sparse histogram.
@@ -21,7 +30,7 @@ class MetricCell(msgspec.Struct, array_like=True, gc=False):
     """
 
     name: str
-    n: int
+    n: Count
     mean: float
     m2: float
     low: float
@@ -34,7 +43,7 @@ class LabelCell(msgspec.Struct, array_like=True, gc=False):
     """Counts of the values of one label of one cell."""
 
     name: str
-    counts: dict[str, int]
+    counts: dict[str, Count]
 
 
 class UnitPairs(msgspec.Struct, array_like=True, gc=False):
@@ -96,8 +105,8 @@ class ScatterCell(msgspec.Struct, array_like=True, gc=False):
     little-endian float64, ``s`` the d (d + 1) / 2 of the upper triangle of the co-moments, row by row.
     """
 
-    basis: int
-    n: int
+    basis: Place
+    n: Count
     mean: bytes
     s: bytes
 
@@ -114,9 +123,9 @@ class Cell(msgspec.Struct, array_like=True, gc=False):
     service: str
     version: str
     segment: str
-    pane: int
-    n: int
-    errors: int
+    pane: Place
+    n: Count
+    errors: Count
     metrics: list[MetricCell] = []
     labels: list[LabelCell] = []
     units: UnitCell | None = None
@@ -131,13 +140,13 @@ class Report(msgspec.Struct, tag="report", tag_field="type", omit_defaults=True)
     """
 
     topic_id: str
-    source: int
-    slice_no: int
-    first_offset: int
-    through_offset: int
+    source: Place
+    slice_no: Place
+    first_offset: Place
+    through_offset: Place
     cells: list[Cell] = []
     format: int = REPORT_VERSION
-    folded: dict[str, int] = {}
+    folded: dict[str, Count] = {}
     """Per service: how often a name, a pane or a bin beyond its bound was replaced in this slice so far."""
-    newest_ms: int = 0
+    newest_ms: Place = 0
     """Log-append time of the newest record in the prefix; 0 when there is none."""

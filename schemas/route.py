@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from schemas.decision import State
+from schemas.decoding import decoded
 from schemas.rule import Rule
 
 LEASE_MS = 30_000
@@ -23,12 +26,12 @@ class Route(msgspec.Struct, frozen=True, tag="route", tag_field="type"):
 
     service: str
     release_id: str
-    epoch: int
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     state: State
     weights_ppm: dict[str, int]
     fallback: str
     salt: str
-    issued_at_ms: int
+    issued_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     lease_ms: int = LEASE_MS
     rules: tuple[Rule, ...] = ()
 
@@ -39,4 +42,4 @@ _decoder = msgspec.json.Decoder(Route)
 
 def decode_route(raw: bytes) -> Route:
     """Decode a record of ``canary.control``; raises :class:`msgspec.DecodeError`."""
-    return _decoder.decode(raw)
+    return decoded(_decoder.decode, raw)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import Any
 
 PPM = 1_000_000
 """Parts per million that make a whole."""
+
+DURATION_DAYS_MAX = 36_500
+"""A century: what is longer is a slip, and times that are added to it would leave the range of an int64."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -31,6 +35,8 @@ class Duration(int):
         if match is None:
             raise ValueError(f"found {text!r}; allowed is a duration such as 500ms, 5s, 2m, 1h or 7d")
         ms = float(match[1]) * _UNIT_MS[match[2]]
+        if ms > DURATION_DAYS_MAX * _UNIT_MS["d"]:
+            raise ValueError(f"found {_shown(match[0])}; allowed are up to {DURATION_DAYS_MAX}d")
         if ms != int(ms):
             raise ValueError(f"found {text!r}; allowed are whole milliseconds")
         return cls(int(ms))
@@ -57,8 +63,8 @@ class Share(int):
         if match is None:
             raise ValueError(f"found {text!r}; allowed is a percentage such as 5% or 0.001%")
         ppm = round(float(match[1]) * PPM / 100, 6)
-        if ppm != int(ppm) or not 0 <= ppm <= PPM:
-            raise ValueError(f"found {text!r}; allowed is 0% to 100% in steps of 0.0001%")
+        if not 0 <= ppm <= PPM or ppm != int(ppm):
+            raise ValueError(f"found {_shown(match[0])}; allowed is 0% to 100% in steps of 0.0001%")
         return cls(int(ppm))
 
     def text(self) -> str:
@@ -79,7 +85,10 @@ class Fraction(float):
         match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
             raise ValueError(f"found {text!r}; allowed is a percentage such as 0.5% or 10%")
-        return cls(float(match[1]) / 100)
+        found = cls(float(match[1]) / 100)
+        if not isfinite(found):
+            raise ValueError(f"found {_shown(match[0])}; allowed is a finite percentage")
+        return found
 
     def text(self) -> str:
         return f"{float(self) * 100:.10g}%"
@@ -135,6 +144,10 @@ class Days(int):
         if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
             return f"{DAY_NAMES[days[0]]}-{DAY_NAMES[days[-1]]}"
         return ",".join(DAY_NAMES[day] for day in days)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 def decode_hook(kind: type, value: object) -> Any:

@@ -38,7 +38,7 @@ class Heard:
         self.skews_ms.append(now_ms - message.timestamp()[1])
         try:
             record = decode_input(message.value() or b"")
-        except (msgspec.DecodeError, ValueError):
+        except msgspec.DecodeError:
             self.undecodable += 1
             return
         if isinstance(record, Tick):

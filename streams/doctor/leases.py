@@ -22,7 +22,7 @@ def examine_leases(settings: Settings) -> list[Finding]:
     for record in read_to_end(settings, settings.topic(CONTROL)):
         try:
             route = decode_route(record.value() or b"")
-        except (msgspec.DecodeError, ValueError):
+        except msgspec.DecodeError:
             unreadable += record.value() is not None
             continue
         known = newest.get(route.service)

@@ -10,12 +10,13 @@ from aiohttp import web
 
 from schemas.decision import Decision, Refusal
 from schemas.plan import Plan
+from schemas.report import PANE_MS
 from schemas.units import schema_hook
 from streams.http.health import Health
 from streams.http.json_answer import json_answer
 from streams.http.orders import Order, Taken
 from streams.http.release import DecisionList, ReleaseNow
-from streams.http.window_query import WindowPage
+from streams.http.window_query import LIMITS, WindowPage
 from streams.http.windows import ServiceList
 
 
@@ -122,10 +123,12 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def _query() -> list[dict[str, Any]]:
-    numbers = [
-        {"name": name, "in": "query", "required": False, "schema": {"type": "integer", "minimum": 0}}
-        for name in ("from_ms", "to_ms", "window_ms", "limit")
-    ]
+    numbers = []
+    for name, (low, high) in LIMITS.items():
+        schema = {"type": "integer", "minimum": low, "maximum": high}
+        if name == "window_ms":
+            schema["multipleOf"] = PANE_MS
+        numbers.append({"name": name, "in": "query", "required": False, "schema": schema})
     return [*numbers, _text("version"), _text("segment")]
 
 

@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import web
 
 from schemas.command import Command, Verb, check_command, encode_command
+from schemas.decoding import decoded
 from schemas.file_errors import FileError, RuleError
 from schemas.plan import parse_plan
-from schemas.units import decode_hook
 from streams.http.access import actor_of
 from streams.http.json_answer import json_answer
 from streams.http.problem import ProblemError
@@ -35,6 +35,9 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str | None = None
     version: str | None = None
     weight_ppm: int | None = None
+
+
+_order_decoder = msgspec.json.Decoder(Order)
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -68,7 +71,7 @@ async def start_release(view: WorkerView, request: web.Request, service: str, _:
 async def command(view: WorkerView, request: web.Request, service: str, _: Partition) -> web.StreamResponse:
     """Pause, resume, promote, roll back, abort, or set a weight."""
     try:
-        order = msgspec.json.decode(await request.read(), type=Order, dec_hook=decode_hook)
+        order = decoded(_order_decoder.decode, await request.read())
     except msgspec.DecodeError as error:
         raise ProblemError(400, "wrong command", str(error)) from error
     if order.command is Verb.START:

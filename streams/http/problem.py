@@ -55,8 +55,8 @@ def unsettled(detail: str) -> ProblemError:
     return ProblemError(503, "not settled", detail)
 
 
-def answer(problem: ProblemError, instance: str) -> web.Response:
-    """The document that is sent."""
+def answer(problem: ProblemError, instance: str, **headers: str) -> web.Response:
+    """The document that is sent, with ``headers`` beside those of its status."""
     document = {
         "type": "about:blank",
         "title": problem.title,
@@ -65,7 +65,7 @@ def answer(problem: ProblemError, instance: str) -> web.Response:
         "instance": instance,
         **problem.fields,
     }
-    headers = _HEADERS.get(problem.status)
+    headers = _HEADERS.get(problem.status, {}) | headers
     return web.Response(status=problem.status, body=_encode(document), content_type=CONTENT_TYPE, headers=headers)
 
 
@@ -77,7 +77,9 @@ async def problems(request: web.Request, handler: Next) -> web.StreamResponse:
     except ProblemError as problem:
         return answer(problem, request.path)
     except web.HTTPException as error:
-        return answer(ProblemError(error.status, error.reason, error.text or error.reason), request.path)
+        # With 405 goes which methods there are.
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return answer(ProblemError(error.status, error.reason, error.text or error.reason), request.path, **allow)
     except ConnectionResetError:
         # Whoever asked has gone: nobody is there to be told, and nothing is wrong here.
         return web.Response(status=499, reason="the client has gone")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from schemas.command import TIME_MS_MAX
 from schemas.report import PANE_MS, Cell
 from streams.http.problem import wrong_parameter
 from streams.worker.partition import Partition
@@ -18,10 +19,16 @@ DEFAULT_SPAN_MS = 10 * 60 * 1000
 SPAN_MS_MAX = 31 * 24 * 3600 * 1000
 ROWS_DEFAULT = 1000
 ROWS_MAX = 10_000
-TIME_MS_MAX = 253_402_300_800_000
-"""The year 10000."""
 
-_KNOWN = ("from_ms", "to_ms", "window_ms", "version", "segment", "limit")
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "from_ms": (0, TIME_MS_MAX),
+    "to_ms": (0, TIME_MS_MAX),
+    "window_ms": (PANE_MS, SPAN_MS_MAX),
+    "limit": (1, ROWS_MAX),
+}
+"""The numbers that a query may have, each with the least and the largest that is allowed."""
+
+_KNOWN = (*LIMITS, "version", "segment")
 
 
 class WindowQuery(msgspec.Struct, frozen=True):
@@ -75,25 +82,25 @@ def parse_query(query: Mapping[str, str], *, now_ms: int) -> WindowQuery:
     for name in query:
         if name not in _KNOWN:
             raise wrong_parameter(name, query[name], f"one of {', '.join(_KNOWN)}")
-    to_ms = _number(query, "to_ms", now_ms + PANE_MS, low=0, high=TIME_MS_MAX)
-    from_ms = _number(query, "from_ms", max(0, to_ms - DEFAULT_SPAN_MS), low=0, high=TIME_MS_MAX)
+    to_ms = _number(query, "to_ms", now_ms + PANE_MS)
+    from_ms = _number(query, "from_ms", max(0, to_ms - DEFAULT_SPAN_MS))
     if not 0 <= to_ms - from_ms <= SPAN_MS_MAX:
         raise wrong_parameter("to_ms", str(to_ms), f"from_ms to from_ms + {SPAN_MS_MAX}")
-    window_ms = _number(query, "window_ms", PANE_MS, low=PANE_MS, high=SPAN_MS_MAX)
+    window_ms = _number(query, "window_ms", PANE_MS)
     if window_ms % PANE_MS:
         raise wrong_parameter("window_ms", str(window_ms), f"a multiple of {PANE_MS}")
     return WindowQuery(
         from_ms=from_ms,
         to_ms=to_ms,
         window_ms=window_ms,
-        limit=_number(query, "limit", ROWS_DEFAULT, low=1, high=ROWS_MAX),
+        limit=_number(query, "limit", ROWS_DEFAULT),
         version=query.get("version"),
         segment=query.get("segment"),
     )
 
 
-def _number(query: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
-    text = query.get(name)
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    (low, high), text = LIMITS[name], query.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= 15 and low <= int(text) <= high):

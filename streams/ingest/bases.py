@@ -34,7 +34,7 @@ class Bases:
         if value is not None:
             try:
                 basis = decode_basis(value)
-            except (msgspec.DecodeError, ValueError) as error:
+            except msgspec.DecodeError as error:
                 _log.warning("not a basis; vectors are not counted", service=service, problem=str(error))
                 return
             known[basis.service] = basis

@@ -7,6 +7,8 @@ import structlog
 
 from schemas.command import Command, decode_command
 from schemas.decision import Refusal, encode_record
+from schemas.decoding import decoded
+from schemas.event import NAME_LENGTH_MAX
 from schemas.file_errors import RuleError
 from schemas.inputs import Forwarded, encode_input
 from streams.service_partition import partition_of
@@ -27,6 +29,9 @@ class _Sender(msgspec.Struct):
     id: str
     service: str
     actor: str = "unknown"
+
+
+_sender_decoder = msgspec.json.Decoder(_Sender)
 
 
 class CommandsAgent:
@@ -53,7 +58,7 @@ class CommandsAgent:
     async def _take(self, arrived: Arrived) -> None:
         try:
             command = decode_command(arrived.value or b"")
-        except (msgspec.DecodeError, RuleError, ValueError, RecursionError) as error:
+        except (msgspec.DecodeError, RuleError) as error:
             await self._refuse(arrived, error)
             return
         await self._forward(command)
@@ -75,8 +80,11 @@ class CommandsAgent:
             arrived, topic=self._commands, reason="not a command", detail=str(error), path=path
         )
         try:
-            sender = msgspec.json.decode(arrived.value or b"", type=_Sender)
-        except (msgspec.DecodeError, RecursionError):
+            sender = decoded(_sender_decoder.decode, arrived.value or b"")
+        except msgspec.DecodeError:
+            return
+        if max(map(len, (sender.id, sender.service, sender.actor))) > NAME_LENGTH_MAX:
+            # The dead letter must do: nobody waits for such an answer, and it might not fit into a record.
             return
         refusal = Refusal(
             service=sender.service,

@@ -15,6 +15,9 @@ from streams.worker.recorder import Recorder
 
 RAW_BYTES_MAX = 512 * 1024
 
+KEY_BYTES_MAX = 64 * 1024
+"""A longer key is left out: inputs may be ten times as large as a dead letter, and the letter has to fit its topic."""
+
 _log = structlog.stdlib.get_logger("serinus.worker")
 
 
@@ -51,4 +54,5 @@ class DeadLetters:
         )
         self._recorder.dead.labels(topic, reason).inc()
         _log.warning("a record was refused", topic=topic, offset=arrived.offset, reason=reason, detail=letter.detail)
-        await self._port.send(self._topic, key=arrived.key, value=encode_dead_letter(letter))
+        key = arrived.key if len(arrived.key or b"") <= KEY_BYTES_MAX else None
+        await self._port.send(self._topic, key=key, value=encode_dead_letter(letter))

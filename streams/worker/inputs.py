@@ -120,7 +120,7 @@ class InputsAgent:
     async def _decoded(self, arrived: Arrived) -> Record | None:
         try:
             record = decode_input(arrived.value or b"")
-        except (msgspec.DecodeError, ValueError) as error:
+        except msgspec.DecodeError as error:
             await self._dead_letters.refuse(
                 arrived, topic=self._topic, reason="not an input of the worker", detail=str(error)
             )

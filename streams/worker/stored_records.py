@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.state_codec import decode_array, encode_array
+from schemas.decoding import decoded
 from schemas.units import decode_hook, encode_hook
 from streams.worker.state import STATE_VERSION, Service, Stored
 from streams.worker.stored_windows import StoredWindow
@@ -68,7 +69,7 @@ def encode_value(value: Value) -> bytes:
 def header_of(raw: bytes) -> Header:
     """Format and progress of a record that may be of any format; raises :class:`UnknownFormatError`."""
     try:
-        return _header_decoder.decode(raw)
+        return decoded(_header_decoder.decode, raw)
     except msgspec.DecodeError as error:
         raise UnknownFormatError(f"not a record of the worker's table: {error}") from error
 
@@ -84,7 +85,7 @@ def decode_value(raw: bytes, kind: type[T]) -> T:
     if found != known:
         raise UnknownFormatError(f"found format {found}; this version of Serinus reads format {known}")
     try:
-        value: T = _decoders[kind].decode(raw)
+        value: T = decoded(_decoders[kind].decode, raw)
     except (msgspec.DecodeError, ValueError) as error:
         raise UnknownFormatError(f"a record of format {found} cannot be read: {error}") from error
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import msgspec
 import pytest
@@ -37,7 +38,12 @@ def test_a_command_goes_to_the_partition_of_its_service() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, b"", b"not json", b"[" * 5000, b'{"type":"command"}', b'"text"', b'{"id":1,"service":"chat"}', b"\xff"],
+    [
+        *(None, b"", b"not json", b"[" * 5000, b'{"type":"command"}', b'"text"', b'{"id":1,"service":"chat"}', b"\xff"),
+        b'{"type":"command","id":"\xff","service":"chat"}',
+        b'{"type":"command","id":"c","service":"chat","deep":%b}' % (b"[" * 5000),
+        b'{"type":"command","id":"c","service":"%b"}' % (b"x" * 600_000),
+    ],
 )
 def test_a_record_that_is_no_command_is_kept(value: bytes | None) -> None:
     """It goes to the dead-letter topic; the worker goes on."""
@@ -58,6 +64,26 @@ def test_who_can_be_told_is_told() -> None:
     assert isinstance(refusal, Refusal)
     assert refusal.command_id == "c1"
     assert "reason" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("place", "number"), [("$.issued_at_ms", 10**30), ("$.issued_at_ms", -1), ("$.weight_ppm", 10**30)]
+)
+def test_a_number_beyond_its_range_is_refused(place: str, number: int) -> None:
+    """JSON has whole numbers of any length; the inputs have not, and a command that cannot be forwarded ends all."""
+    broker, document = MemoryBroker(), msgspec.json.decode(encode_command(start_command()))
+    handle(broker, json.dumps(document | {place[2:]: number}).encode())
+    letter = decode_dead_letter(next(sent.value for sent in broker.sent if sent.topic == EVENTS_DEAD) or b"")
+    assert letter.path == place
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "d", "9" * 30 + "ms", "36501d"])
+def test_a_plan_that_lasts_for_ever_is_refused(text: str) -> None:
+    """Its end would be beyond every clock: a fault of the plan, and no defect of the worker."""
+    broker, document = MemoryBroker(), msgspec.json.decode(encode_command(start_command()))
+    document["plan"]["limits"]["max_duration"] = text
+    handle(broker, msgspec.json.encode(document))
+    assert {sent.topic for sent in broker.sent} == {EVENTS_DEAD, DECISIONS}
 
 
 def test_a_command_that_cannot_be_forwarded_ends_the_process() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from schemas.dead_letter import decode_dead_letter
@@ -32,7 +33,15 @@ def arrived(offset: int, value: bytes | None) -> Arrived:
     return Arrived(0, offset, START_MS + offset, None, value)
 
 
-@pytest.mark.parametrize("value", [b"", None, b"{}", b"\xc1", encode_input(Tick())[:-1], b"\x81\xa4type\xa5other"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", None, b"{}", b"\xc1", encode_input(Tick())[:-1], b"\x81\xa4type\xa5other"),
+        b"\x82\xa4type\xa4tick\xa6writer\xa2\xff\xff",
+        b"\x82\xa4type\xa4tick\xa4deep" + b"\x91" * 100_000,
+        msgspec.msgpack.encode(msgspec.to_builtins(report(source=0, slice_no=SLICE, through=2**64 - 1, cells=[]))),
+    ],
+)
 def test_a_record_that_cannot_be_decoded_is_kept_and_passed(value: bytes | None) -> None:
     """It goes to the dead-letter topic with its place, and the next record is processed."""
     broker = MemoryBroker()
@@ -41,6 +50,13 @@ def test_a_record_that_cannot_be_decoded_is_kept_and_passed(value: bytes | None)
     letters = [decode_dead_letter(sent.value or b"") for sent in broker.sent if sent.topic == EVENTS_DEAD]
     assert [(letter.topic, letter.offset) for letter in letters] == [("canary.inputs", 0)]
     assert worker.partition.position.expected == 2
+
+
+def test_a_huge_key_does_not_keep_a_dead_letter_from_its_topic() -> None:
+    """Inputs may be of 10 MB, dead letters of two: the letter goes without such a key."""
+    broker = MemoryBroker()
+    handle(Lifetime(broker, []), Arrived(0, 0, START_MS, b"k" * 3_000_000, b"not an input"))
+    assert [(sent.topic, sent.key) for sent in broker.sent] == [(EVENTS_DEAD, None)]
 
 
 def test_a_redelivered_record_changes_nothing() -> None:
