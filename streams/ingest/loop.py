@@ -37,6 +37,7 @@ _ASK_S: Final = 5.0
 _FLUSH_AT_STOP_S: Final = 3.0
 _COMPLAIN_EVERY_S: Final = 10.0
 _SILENT_S: Final = 5.0
+_SLOW_S: Final = 1.0
 
 _log = structlog.get_logger("serinus.ingest")
 
@@ -214,7 +215,10 @@ class IngestLoop:
             self._paused = waiting
 
     def _listen(self) -> None:
-        """Say it when the broker acknowledges nothing: a stopped one keeps its connections, and no client complains."""
+        """Say it when the broker acknowledges late, or nothing: while it keeps its connections, no client complains."""
+        slowest_s = self._outbox.slowest_s()
+        if slowest_s > _SLOW_S:
+            self._warn("slow", "Kafka acknowledges slowly; reports come late", f"one took {slowest_s:.1f} s")
         silent = self._outbox.silent_s() > _SILENT_S
         if silent and not self._liveness.waits_for:
             _log.warning("Kafka acknowledges nothing; reports wait in memory", seconds=_SILENT_S)

@@ -44,11 +44,16 @@ class KafkaOutbox:
         self._failure: str | None = None
         self.waiting_bytes = 0
         self._waiting = 0
-        self._heard_s = 0.0
+        self._heard_s = self._slowest_s = 0.0
 
     def silent_s(self) -> float:
         """For how long the broker has acknowledged nothing although something waits for it; 0 while nothing does."""
         return time.monotonic() - self._heard_s if self._waiting else 0.0
+
+    def slowest_s(self) -> float:
+        """The longest that an acknowledgement took since this was asked last; 0 without any."""
+        slowest_s, self._slowest_s = self._slowest_s, 0.0
+        return slowest_s
 
     def send(self, topic: str, value: bytes, *, number: int, partition: int | None, key: bytes | None) -> None:
         """Queue one record; waits while the producer's own queue is full.
@@ -58,7 +63,7 @@ class KafkaOutbox:
         DeliveryError : when this or an earlier record was refused for good.
         """
         options: dict[str, Any] = {} if partition is None else {"partition": partition}
-        done = partial(self._delivered, number, len(value))
+        done = partial(self._delivered, number, len(value), time.monotonic())
         while True:
             self.poll(0)
             try:
@@ -96,9 +101,10 @@ class KafkaOutbox:
         """Drop what waits: nothing behind it was committed, so another process sends it again."""
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
 
-    def _delivered(self, number: int, size: int, error: Any, message: Any) -> None:
+    def _delivered(self, number: int, size: int, sent_s: float, error: Any, message: Any) -> None:
         self._waiting -= 1
         self._heard_s = time.monotonic()
+        self._slowest_s = max(self._slowest_s, self._heard_s - sent_s)
         self.waiting_bytes -= size
         if error is None:
             self._on_acknowledged(number)

@@ -13,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from schemas.inputs import Tick, encode_input
+from streams.http import orders
 from streams.http.routes import middlewares, routes
 from streams.http.tokens import Tokens, read_tokens
 from streams.http.worker_view import WorkerView
@@ -70,6 +71,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.http_server", description=__doc__)
     parser.add_argument("--tokens", type=Path, help="as http_tokens_file")
     given = parser.parse_args()
+    # A command that is sent twice is answered once: who sends it again waits in vain.
+    orders.ANSWER_S = 0.2
     with quiet():
         asyncio.run(serve(None if given.tokens is None else read_tokens(given.tokens)))
     return 0

@@ -101,7 +101,7 @@ def commands(draw: Random) -> Source:
         for at, plan in enumerate(plans)
     ]
     for at, verb in enumerate(verb for verb in Verb if verb is not Verb.START):
-        weight = {"version": "v2", "weight_ppm": 50_000} if verb is Verb.SET_WEIGHT else {}
+        weight: dict[str, Any] = {"version": "v2", "weight_ppm": 50_000} if verb is Verb.SET_WEIGHT else {}
         real += [Command(f"v{at}", plan.service, verb, "ann", "fuzzed", START_MS, **weight) for plan in plans[:2]]
     return _mixed(draw, [json.loads(encode_command(one)) for one in real], ("command",), as_json)
 
