@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 KAFKA_PORT ?= 9092
 BROKERS ?= 1
 
-.PHONY: install demo test check unit kafka kafka-stop bench simulate-faults chaos clean
+.PHONY: install demo test check unit kafka kafka-stop bench simulate-faults chaos fuzz clean
 
 install: $(STAMP)
 
@@ -51,7 +51,14 @@ simulate-faults: install
 FAULTS ?= 50
 OUTAGE_S ?= 60
 chaos: install
-	CHAOS_FAULTS=$(FAULTS) OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/chaos $(PYTEST_ARGS)
+	CHAOS_FAULTS=$(FAULTS) OUTAGE_S=$(OUTAGE_S) SLOW_S=$(OUTAGE_S) $(BIN)/pytest -s tests/chaos $(PYTEST_ARGS)
+
+# A million records for every topic that is read, a million invented names of each kind, and HTTP against its document.
+RECORDS ?= 1000000
+fuzz: install
+	$(BIN)/python -m tests.fuzz --records $(RECORDS)
+	HOSTILE_EVENTS=$(RECORDS) $(BIN)/pytest tests/fuzz/test_hostile_names.py -o timeout=0 $(PYTEST_ARGS)
+	$(BIN)/python -m tests.fuzz.http
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

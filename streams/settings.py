@@ -38,6 +38,13 @@ _Prefix = Annotated[
 _Url = Annotated[str, Meta(pattern=r"^(https?://[^\s/]+)?$", description="http://host:port without a path, or nothing")]
 _Text = Annotated[str, Meta(min_length=1, max_length=4096, description="1 to 4096 characters")]
 _Path = Annotated[str, Meta(max_length=4096, description="up to 4096 characters")]
+_Services = Annotated[
+    str,
+    Meta(
+        pattern=r"^([^,]{1,256}(,[^,]{1,256}){0,255})?$",
+        description="up to 256 names with commas between, or nothing",
+    ),
+]
 _Flag = Annotated[bool, Meta(description="true or false")]
 
 
@@ -50,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events_partitions: _Count = 4
     inputs_partitions: _Count = 4
     replication_factor: _Count = 1
+    services: _Services = ""
     session_timeout: Duration = Duration(6_000)
     http_host: _Text = "127.0.0.1"
     http_port: _Port = 6066
@@ -68,6 +76,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def group(self, part: str) -> str:
         """The consumer group, and for the worker the Faust app, of one part of the pipeline."""
         return f"{self.topic_prefix}serinus-{part}"
+
+    @property
+    def listed_services(self) -> frozenset[str]:
+        """The only services that are counted by their names; none when any may come."""
+        return frozenset(filter(None, self.services.split(",")))
 
     @property
     def advertised_url(self) -> str:

@@ -57,6 +57,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         bases_topic=settings.topic(BASES),
         group_id=settings.group("ingest"),
         input_partitions=found,
+        services=settings.listed_services,
         http_host=settings.http_host,
         http_port=settings.ingest_http_port,
         embedded=settings.embedded,

@@ -15,11 +15,11 @@ from streams.ingest.slices import Slices
 class Aggregator:
     """The same path as the running ingest: columns, bounds, slices, reports. The log times are given."""
 
-    def __init__(self, topic_id: str, *, input_partitions: int = 1) -> None:
+    def __init__(self, topic_id: str, *, input_partitions: int = 1, services: frozenset[str] = frozenset()) -> None:
         self._topic_id = topic_id
         self._input_partitions = input_partitions
         self._decoder = RecordDecoder()
-        self._slices = Slices()
+        self._slices = Slices(services)
         self.events = 0
         """Usable events so far; a packed record has many."""
 

@@ -71,19 +71,26 @@ class _Names:
 
 
 class Admission:
-    """The bounds of one slice. All answers depend on the log alone."""
+    """The bounds of one slice. All answers depend on the log alone.
+
+    Parameters
+    ----------
+    services : the only ones that are admitted, or none for any; the same for every ingest.
+    """
 
     __slots__ = (
         "_cells",
         "_cells_left",
         "_homes",
         "_labels_left",
+        "_listed",
         "_metrics_left",
         "_scatters_left",
         "_services",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, services: frozenset[str] = frozenset()) -> None:
+        self._listed = services
         self._services: dict[str, _Names] = {OTHER: _Names()}
         self._cells: set[CellKey] = set()
         self._homes: dict[tuple[str, str], int] = {}
@@ -168,6 +175,8 @@ class Admission:
     def _service(self, service: str) -> str:
         if service in self._services:
             return service
+        if self._listed and service not in self._listed:
+            return OTHER
         if len(self._services) > SERVICES_MAX:  # `other` is among them and does not count
             return OTHER
         # Its place in Report.folded, and the cell of its `other` version.

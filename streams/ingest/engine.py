@@ -53,7 +53,7 @@ class Engine:
         self._outbox = outbox
         self._metrics = metrics
         self._decoder = RecordDecoder()
-        self._slices = Slices()
+        self._slices = Slices(settings.services)
         self._shown: dict[int, _Shown] = {}
         self.commits = Commits()
 

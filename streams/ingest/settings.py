@@ -16,6 +16,7 @@ class IngestSettings:
     events_topic, dead_topic, inputs_topic, bases_topic : names, prefix included.
     group_id : consumer group; its members share the source partitions.
     input_partitions : partition count of ``canary.inputs``, as the broker's metadata says, and of ``canary.bases``.
+    services : the only ones that are counted by their names; none for all that come. The same for every ingest.
     flush_ms : how often the open slices are reported.
     batch_size : records taken at once, at most.
     session_timeout_ms : silent for this long, and another process gets its partitions.
@@ -30,6 +31,7 @@ class IngestSettings:
     bases_topic: str = "canary.bases"
     group_id: str = "serinus-ingest"
     input_partitions: int
+    services: frozenset[str] = frozenset()
     flush_ms: int = 250
     batch_size: int = 10_000
     session_timeout_ms: int = 6_000

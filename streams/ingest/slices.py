@@ -73,9 +73,15 @@ class _Stretch:
 
 
 class Slices:
-    """The open slice of each owned source partition."""
+    """The open slice of each owned source partition.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    services : the only ones that are counted by their names; none for all that come.
+    """
+
+    def __init__(self, services: frozenset[str] = frozenset()) -> None:
+        self._services = services
         self.open: dict[int, Slice] = {}
         self.bases: Mapping[str, Basis] = {}
         """By service; slices that are opened from now on count vectors in them. To be replaced, never changed."""
@@ -109,7 +115,7 @@ class Slices:
                     first_offset=stretch.first_offset,
                     through_offset=stretch.through_offset,
                     newest_ms=stretch.newest_ms,
-                    sums=SliceSums(self.bases),
+                    sums=SliceSums(self.bases, self._services),
                 )
                 self.open[stretch.source] = current
             current.through_offset = stretch.through_offset

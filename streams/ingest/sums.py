@@ -102,13 +102,14 @@ class SliceSums:
     Parameters
     ----------
     bases : by service, those in force when the slice was opened; they stay for all of it.
+    services : the only ones that are counted by their names, or none for any.
     """
 
     __slots__ = ("_admission", "_samples", "_targets", "bases", "bins", "cells", "folded", "units")
 
-    def __init__(self, bases: Mapping[str, Basis] | None = None) -> None:
+    def __init__(self, bases: Mapping[str, Basis] | None = None, services: frozenset[str] = frozenset()) -> None:
         self.bases = bases or {}
-        self._admission = Admission()
+        self._admission = Admission(services)
         self._targets = 0
         self._samples: dict[str, UnitsOfService] = {}
         self.bins = BinSums(BINS_MAX)

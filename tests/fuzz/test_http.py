@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
@@ -54,10 +53,10 @@ def test_bodies_and_headers_have_limits(url: str) -> None:
     path = "/v1/services/chat/release"
     token = {"Authorization": f"Bearer {TOKENS['operator']}"}
 
-    def status(method: str, body: bytes | None = None, **headers: str) -> int:
+    def status(method: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> int:
         connection = http.client.HTTPConnection(parts.netloc, timeout=30)
         try:
-            connection.request(method, path, body, token | headers)
+            connection.request(method, path, body, token | (headers or {}))
             return connection.getresponse().status
         finally:
             connection.close()
@@ -65,7 +64,7 @@ def test_bodies_and_headers_have_limits(url: str) -> None:
     assert status("POST", b"x" * (HTTP_BODY_BYTES_MAX + 1)) == 413
     assert status("POST", b'{"a":' * 20_000) == 400
     assert status("POST", b"service: \xff") == 400
-    assert status("GET", **{"X-Long": "x" * 9_000}) == 400
+    assert status("GET", headers={"X-Long": "x" * 9_000}) == 400
     assert status("GET") == 200
 
 
