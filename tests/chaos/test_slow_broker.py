@@ -21,7 +21,7 @@ from tests.conftest import free_port
 from tests.e2e.pipeline import pipeline, wait_for
 from tests.e2e.traffic import Arm
 
-SLOW_S = float(os.environ.get("SLOW_S", "15"))
+SLOW_S = float(os.environ.get("SLOW_S", "8"))
 """`make chaos` asks for 60."""
 STOPPED_S, RUNNING_S = 1.2, 0.3
 """Four fifths of its time the broker does nothing, and every answer takes up to a second and more. No stop is as

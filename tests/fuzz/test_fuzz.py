@@ -8,7 +8,7 @@ from deploy.kafka.acls import READ, ROLES, TOPIC
 from tests.fuzz.fuzz import fuzz
 from tests.fuzz.readers import TOPICS
 
-RECORDS = 6_000
+RECORDS = 4_000
 """Of each topic; `make fuzz` takes a million."""
 
 GROWN_MB_MAX = 60.0

@@ -26,7 +26,7 @@ from tests.fuzz.fuzz import quiet, resident_mb
 from tests.fuzz.worker_reader import WorkerReader
 from tests.streams.worker.inputs_log import START_MS
 
-EVENTS = int(os.environ.get("HOSTILE_EVENTS", "6000"))
+EVENTS = int(os.environ.get("HOSTILE_EVENTS", "4000"))
 """`make fuzz` asks for a million."""
 HONEST = ("chat", "code")
 HONEST_EVERY = 20

@@ -26,11 +26,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("role", "phases"), [("operator", ("coverage", "fuzzing")), ("viewer", ("fuzzing",)), (None, ("fuzzing",))]
+    ("role", "phases"), [("operator", ("coverage",)), ("viewer", ("fuzzing",)), (None, ("fuzzing",))]
 )
 def test_the_document_is_kept(url: str, role: str | None, phases: tuple[str, ...]) -> None:
     """No 5xx but 503, the types that the document names, and nothing that it calls wrong is taken."""
-    held, said = fuzz(url, role, examples=4, seed=1, phases=phases)
+    held, said = fuzz(url, role, examples=2, seed=1, phases=phases)
     assert held, said
 
 
