@@ -21,7 +21,7 @@ from tests.e2e.tally import as_json
 from tests.fuzz.readers import TOPICS
 
 RECORDS = int(os.environ.get("FUZZED_RECORDS", "300"))
-"""Of each topic and form; the worker waits for the acknowledgement of each dead letter. `tests/fuzz` takes a million."""
+"""Of each topic and form. The worker waits for Kafka at each dead letter; `tests/fuzz` takes a million without it."""
 SEED = 1
 SERVICE = "honest"
 HONEST = 100
