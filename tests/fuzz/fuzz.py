@@ -26,10 +26,9 @@ def fuzz(topic: str, records: int, seed: int) -> Fuzzing:
     """Let the code that reads ``topic`` read fuzzed records; raises what it raises, and when a record is lost."""
     draw = Random(f"{seed} {topic}")
     make_source, make_reader = TOPICS[topic]
-    source, reader = make_source(draw), make_reader()
 
     async def run() -> Fuzzing:
-        early_mb = 0.0
+        reader, early_mb = make_reader(), 0.0
         for first in range(0, records, BATCH):
             await reader.take([source.record() for _ in range(min(BATCH, records - first))])
             if not early_mb and first >= records // 10:
@@ -37,6 +36,7 @@ def fuzz(topic: str, records: int, seed: int) -> Fuzzing:
         return Fuzzing(await reader.check(), resident_mb() - early_mb)
 
     with quiet():
+        source = make_source(draw)
         return asyncio.run(run())
 
 

@@ -129,8 +129,8 @@ def _commit_inside_slice(patches: ExitStack) -> None:
 
 
 def _delivery_error_ignored(patches: ExitStack) -> None:
-    def delivered(self: Any, number: int, size: int, error: Any, message: Any) -> None:
-        del error, message
+    def delivered(self: Any, number: int, size: int, sent_s: float, error: Any, message: Any) -> None:
+        del sent_s, error, message
         self.waiting_bytes -= size
         self._on_acknowledged(number)
 
@@ -221,8 +221,8 @@ def _bounds_of_the_process(patches: ExitStack) -> None:
     kept: dict[int, Admission] = {}
     current = _clocks(patches)
 
-    def admission() -> Admission:
-        return kept.setdefault(current[0].member if current[0] else 0, Admission())
+    def admission(services: frozenset[str]) -> Admission:
+        return kept.setdefault(current[0].member if current[0] else 0, Admission(services))
 
     patches.enter_context(mock.patch.object(sums, "Admission", admission))
 
