@@ -120,8 +120,8 @@ class Flood:
     def counted(self) -> Counter[tuple[str, str]]:
         """Requests in the reports of slices that the worker has, by service and version."""
         found: Counter[tuple[str, str]] = Counter()
-        for window in self.worker.partition.windows.values():
-            for cell in window.cells:
+        for windows in self.worker.partition.windows.values():
+            for cell in (cell for span in windows.held for cell in windows.window(span).cells):
                 found[cell.service, cell.version] += cell.n
         for service in self.worker.partition.services.values():
             for held in service.open.values():
