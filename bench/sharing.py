@@ -37,6 +37,8 @@ from streams.supervisor import stop_on_signals
 
 PER_RECORD = 200
 _WITHIN_S = 300.0
+_SESSION_MS = 30_000
+"""Longer than filling takes; heartbeats, by which a member learns of another, are six in it."""
 
 
 def process(brokers: str, topic: str, group: str) -> dict[str, float]:
@@ -138,7 +140,7 @@ class _Reports:
 def _settings(brokers: str, topic: str, group: str) -> IngestSettings:
     """Of a process that stays in its group while it is stopped."""
     found = settings_of(brokers, topic)
-    return replace(found, group_id=group, bases_topic=f"{topic}.bases", session_timeout_ms=round(1000 * _WITHIN_S))
+    return replace(found, group_id=group, bases_topic=f"{topic}.bases", session_timeout_ms=_SESSION_MS)
 
 
 def measure(brokers: str, *, total: int, packed: bool, rounds: int = 1) -> list[dict[str, Any]]:
