@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 
 from tests.e2e.pipeline import Worker, pipeline, wait_for
 from tests.e2e.tally import as_json
+from tests.machine_speed import slowness
 
 SERVICES = [f"service-{i}" for i in range(8)]
 EVENTS = 500
@@ -75,7 +76,8 @@ def seconds_to_take_over(survivor: Worker, expected: dict[str, list[dict[str, An
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_another_worker_takes_over(kafka_broker: str, topic_prefix: str, tmp_path: Path) -> None:
-    """Two workers give the same answers for every service; after `kill -9` of one, the other does so within 10 s."""
+    """Two workers give the same answers for every service; after `kill -9` of one the other does, within 10 s."""
+    within_s = TAKE_OVER_S * slowness()
     with pipeline(kafka_broker, topic_prefix, tmp_path) as running:
         ingest = running.ingest()
         workers = [running.worker(), running.worker()]
@@ -96,7 +98,7 @@ def test_another_worker_takes_over(kafka_broker: str, topic_prefix: str, tmp_pat
         workers[0].process.kill()
         took_s = seconds_to_take_over(workers[1], before)
         print(f"taken over after {took_s:.1f} s")
-        assert took_s <= TAKE_OVER_S, running.logs()
+        assert took_s <= within_s, running.logs()
         assert sorted(own_services(workers[1])) == SERVICES
         assert workers[1].process.stop() == 0, workers[1].process.text()[-3000:]
         assert ingest.stop() == 0, ingest.text()[-3000:]
