@@ -1,4 +1,4 @@
-"""How slow this machine is just now: limits in seconds are stated for a usual one, and a shared one may be far slower."""
+"""How slow this machine is just now: limits in seconds are stated for a usual one, and a shared one may be slower."""
 
 from __future__ import annotations
 
