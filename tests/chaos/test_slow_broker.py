@@ -23,8 +23,8 @@ from tests.e2e.traffic import Arm
 
 SLOW_S = float(os.environ.get("SLOW_S", "8"))
 """`make chaos` asks for 60."""
-STOPPED_S, RUNNING_S = 1.2, 0.3
-"""Four fifths of its time the broker does nothing, and every answer takes up to a second and more. No stop is as
+STOPPED_S, RUNNING_S = 2.4, 0.6
+"""Four fifths of its time the broker does nothing, and most answers take more than a second. No stop is as
 long as a session, so nobody is thought dead: that is what `test_outage` does."""
 SERVICES = ("one", "two")
 RATE_PER_S = 200
