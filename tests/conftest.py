@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_KAFKA = ROOT / "deploy" / "kafka" / "local.py"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("serinus", settings(deadline=None))
+settings.load_profile("serinus")
 
 
 def free_port() -> int:
