@@ -127,7 +127,8 @@ def _evidence(
     judge = gate_in(plan, gate, state.counting)
     estimate = judge.estimate(known, row)
     arms = Arms(canary, estimate.canary, plan.baseline, estimate.baseline)
-    pair = comparison(gate, arms, detail=judge.detail(known, row))
+    detail = judge.detail(known, row)
+    pair = comparison(gate, arms, detail=detail)
     where = f" in segment {segment}" if segment else ""
     where = " for everyone else" if segment == EVERYONE_ELSE else where
     by_unit = ", counted by unit" if state.counting.units and gate.kind != JOINT else ""
@@ -143,7 +144,7 @@ def _evidence(
     margin = degradation(gate, margin_at(plan, gate, share_ppm))
     match verdict:
         case Verdict.FAIL:
-            newest = lately_text(gate, arms, estimate, f"{where}{by_unit}", judge.detail(known, row))
+            newest = lately_text(gate, arms, estimate, f"{where}{by_unit}", detail)
             sentence = f"{newest + delays if newest else counts}; {once_in(log_evidence)}"
         case Verdict.PASS:
             sentence = f"{counts}; more than {margin} worse is excluded"
