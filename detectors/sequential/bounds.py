@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
@@ -15,6 +15,9 @@ from detectors.sequential.compared import Compared, compare
 from detectors.sequential.differences import Differences, Worse
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import Past, grown, start_past
+
+_CV_UNKNOWN: Final = 1.0
+"""A total whose segments' means cancel has none of its own. Any r is valid that is fixed before its evidence."""
 
 
 class MeanBoundState(msgspec.Struct, frozen=True, eq=False):
@@ -124,7 +127,8 @@ class MeanBound(msgspec.Struct, frozen=True):
         if first.size == 0:
             return r
         tuned = r.copy()
-        cv = (sd[first] / np.abs(mean[first]))[:, None]
+        cv = sd[first] / np.abs(mean[first])
+        cv = np.where(np.isnan(cv), _CV_UNKNOWN, cv)[:, None]
         time = tuned_time(np.array(self.margins), cv, self.alpha)
         tuned[first] = best_rho(1.0, self.alpha, one_sided=True) * time
         return tuned

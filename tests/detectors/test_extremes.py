@@ -48,6 +48,17 @@ def test_rates_of_any_kind_give_numbers(blocks: list[tuple[int, Rate, Rate]]) ->
     assert low is None or np.isfinite(low)
 
 
+def test_a_total_whose_segments_cancel_is_a_number() -> None:
+    """Means of -5 and +5: the total's is zero, and nothing is relative to it."""
+    bound = MeanBound(margins=(0.05,))
+    state = bound.start()
+    for _ in range(30):
+        blocks = [(row, Moments(50, mean, 50.0), Moments(50, mean, 50.0)) for row, mean in ((1, -5.0), (2, 5.0))]
+        state = bound.observe(state, MeanBatch.of(blocks))
+    assert state.past.mean[0] == 0.0
+    assert np.isfinite(bound.excluded(state)).all()
+
+
 @given(st.lists(st.tuples(st.integers(1, 3), moments, moments), max_size=8))
 def test_means_of_any_kind_give_numbers(blocks: list[tuple[int, Moments, Moments]]) -> None:
     """From 1e-90 to 1e90, of either sign, constant or wild, one value or a billion."""
