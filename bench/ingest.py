@@ -127,7 +127,7 @@ def produce(brokers: str, topic: str, pool: list[bytes], total: int) -> None:
 
 def timed(settings: IngestSettings, total: int, take: Callable[[list[Any]], None], *, batch: int = BATCH) -> float:
     """Records/s from the first batch to the last, as wall time of one consumer process."""
-    consumer: Any = Consumer(consumer_properties(settings) | {"group.id": str(uuid.uuid4())})
+    consumer: Any = Consumer(consumer_properties(settings, member="bench") | {"group.id": str(uuid.uuid4())})
     consumer.assign([TopicPartition(settings.events_topic, partition, 0) for partition in range(PARTITIONS)])
     seen = 0
     begun_s = first = 0

@@ -71,7 +71,7 @@ def main() -> None:
     )
     meter, metrics, reports = Meter(int(events)), _Metered(), _Reports(brokers)
     engine = Engine(settings, "peers", reports, metrics)
-    consumer: Any = Consumer(consumer_properties(settings) | {"group.id": str(uuid.uuid4())})
+    consumer: Any = Consumer(consumer_properties(settings, member="bench") | {"group.id": str(uuid.uuid4())})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     seen, due_s, done = 0, time.monotonic(), False
     while not done:

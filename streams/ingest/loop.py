@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -19,7 +20,7 @@ from streams.ingest.metrics import IngestMetrics
 from streams.ingest.outbox import DeliveryError, KafkaOutbox
 from streams.ingest.records import Records
 from streams.ingest.settings import IngestSettings
-from streams.ingest.source import CreateTimeError, consumer_properties, records_of, split_errors
+from streams.ingest.source import CreateTimeError, consumer_properties, leave_group, records_of, split_errors
 from streams.ingest.topic_identity import TopicIds, TopicReplacedError, TopicWatch, topic_identity
 
 EXIT_OK: Final = 0
@@ -35,6 +36,8 @@ _COMMIT_EVERY_S: Final = 1.0
 _ASK_AGAIN_S: Final = 2.0
 _ASK_S: Final = 5.0
 _FLUSH_AT_STOP_S: Final = 3.0
+_ANEW_S_MIN: Final = 60.0
+"""A consumer that fails for good twice within this time has a trouble that a new one does not cure."""
 _COMPLAIN_EVERY_S: Final = 10.0
 _SILENT_S: Final = 5.0
 _SLOW_S: Final = 1.0
@@ -113,10 +116,10 @@ class IngestLoop:
         self._topic_id = topic_id
         ids = None if settings.embedded else TopicIds(settings)
         self._watch = TopicWatch(topic_id, ids, now_s=time.monotonic())
-        self._consumer: Any = Consumer(consumer_properties(settings))
-        self._consumer.subscribe(
-            [settings.events_topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-        )
+        self._member = str(uuid.uuid4())
+        self._fenced: Any = None
+        self._joined_s = float("-inf")
+        self._consumer = self._joined()
         self._bases = BasesReader(settings)
         self._next: dict[int, int] = {}
         self._batch = min(settings.batch_size, _BATCH_MIN)
@@ -125,6 +128,14 @@ class IngestLoop:
         self._complained_s: dict[str, float] = {}
         self._next_flush_s = time.monotonic() + settings.flush_ms / 1000
         self._next_commit_s = time.monotonic() + _COMMIT_EVERY_S
+
+    def _joined(self) -> Any:
+        """A consumer that is, or takes the place of, this process in the group."""
+        consumer = Consumer(consumer_properties(self._settings, member=self._member))
+        consumer.subscribe(
+            [self._settings.events_topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+        return consumer
 
     def run(self, stop: threading.Event) -> None:
         """Take turns until ``stop`` is set, then send and commit what is left."""
@@ -159,12 +170,14 @@ class IngestLoop:
         # From here on the revocation callback must not commit behind an error.
         if self._broken:
             self._outbox.abandon()
-        self._consumer.close()
+        leave_group(self._consumer)
         self._bases.close()
 
     def _turn(self) -> None:
         settings = self._settings
         self._liveness.moved()
+        if self._fenced is not None:
+            self._join_anew(self._fenced)
         self._hold_back()
         wait_s = min(_POLL_S, max(0.0, self._next_flush_s - time.monotonic()))
         # Asked before reading: what is read then was written to the topic that was asked about.
@@ -191,6 +204,18 @@ class IngestLoop:
             self._commit(wait=False)
             self._measure_lag()
             self._next_commit_s = now_s + _COMMIT_EVERY_S
+
+    def _join_anew(self, fatal: Any) -> None:
+        """A commit from before our session ended came after we had joined again: the client never recovers from it."""
+        now_s = time.monotonic()
+        if now_s - self._joined_s < _ANEW_S_MIN:
+            raise KafkaException(fatal)
+        self._consumer.close()
+        for source in list(self._engine.through()):
+            self._engine.drop(source)
+        self._next.clear()
+        self._fenced, self._joined_s = None, now_s
+        self._consumer = self._joined()
 
     def _take(self, messages: list[Any]) -> None:
         settings = self._settings
@@ -318,8 +343,8 @@ class IngestLoop:
         _log.info("source partitions given up", partitions=sorted(one.partition for one in places))
 
     def _complain(self, error: Any) -> None:
-        if error.fatal():
-            raise KafkaException(error)
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._fenced = error
         self._warn(error.name(), "Kafka reports trouble", error.str())
 
     def _warn(self, about: str, what: str, problem: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
@@ -17,13 +18,22 @@ _partition = Message.partition
 _offset = Message.offset
 _timestamp = Message.timestamp
 
+_POLL_S: Final = 0.05
+_LEAVE_S_MAX: Final = 2.0
+
 
 class CreateTimeError(Exception):
     """The topic keeps the producers' timestamps, which ingest must not trust."""
 
 
-def consumer_properties(settings: IngestSettings) -> dict[str, Any]:
-    """Properties of the consumer. Offsets are committed by us alone, and never guessed at the log's end."""
+def consumer_properties(settings: IngestSettings, *, member: str) -> dict[str, Any]:
+    """Properties of the consumer. Offsets are committed by us alone, and never guessed at the log's end.
+
+    Parameters
+    ----------
+    member : a name that no other process has. When its session has ended while the coordinator's broker was dead, a
+        member takes its own place again; without a name it waits until its former self is missed, a session more.
+    """
     return {
         "queued.max.messages.kbytes": 65_536,
         **settings.kafka,
@@ -32,6 +42,7 @@ def consumer_properties(settings: IngestSettings) -> dict[str, Any]:
         # died; with three in a session it ended before another broker had taken over, and joining anew took 7 s.
         "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 6),
         "group.id": settings.group_id,
+        "group.instance.id": member,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
@@ -40,6 +51,15 @@ def consumer_properties(settings: IngestSettings) -> dict[str, Any]:
         "queued.min.messages": 200_000,
         "partition.assignment.strategy": "cooperative-sticky",
     }
+
+
+def leave_group(consumer: Any) -> None:
+    """Give the partitions back and close. Closing alone keeps a named member's place until its session ends."""
+    consumer.unsubscribe()
+    until_s = time.monotonic() + _LEAVE_S_MAX
+    while consumer.memberid() and time.monotonic() < until_s:
+        consumer.poll(_POLL_S)  # the revocation is called from here
+    consumer.close()
 
 
 def split_errors(messages: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -112,9 +112,15 @@ class ModelConsumer:
         log = self._broker.events[place.partition]
         return log.first, log.end
 
-    def close(self) -> None:
+    def unsubscribe(self) -> None:
         if self._positions:
             self._change("on_revoke", tuple(self._positions))
+
+    def memberid(self) -> None:
+        """It has left at once."""
+
+    def close(self) -> None:
+        self.unsubscribe()
 
     def _start(self, log: Log) -> int:
         return log.first if self._reset == "earliest" else log.end

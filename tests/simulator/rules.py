@@ -20,6 +20,7 @@ from streams.ingest.bounds import Admission
 from streams.ingest.decoder import RecordDecoder
 from streams.ingest.grouping import fold as group
 from streams.ingest.records import Records
+from streams.ingest.settings import IngestSettings
 from streams.ingest.source import consumer_properties
 from streams.ingest.topic_identity import TopicWatch
 from streams.service_partition import partition_of
@@ -242,9 +243,11 @@ def _topic_not_watched(patches: ExitStack) -> None:
 
 def _start_at_latest(patches: ExitStack) -> None:
     make = consumer_properties
-    patches.enter_context(
-        mock.patch.object(loop, "consumer_properties", lambda given: make(given) | {"auto.offset.reset": "latest"})
-    )
+
+    def properties(settings: IngestSettings, *, member: str) -> dict[str, Any]:
+        return make(settings, member=member) | {"auto.offset.reset": "latest"}
+
+    patches.enter_context(mock.patch.object(loop, "consumer_properties", properties))
 
 
 def _gaps_unsaid(patches: ExitStack) -> None:

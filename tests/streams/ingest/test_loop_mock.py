@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from schemas.dead_letter import decode_dead_letter
 from schemas.event import encode_event
@@ -153,3 +153,49 @@ def test_a_broker_that_is_away_stops_nothing_but_the_start(monkeypatch: pytest.M
     stop.set()
     thread.join(5)
     assert codes == [EXIT_OK]
+
+
+def test_a_consumer_that_failed_for_good_is_replaced(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fenced member never reads again: ingest takes its place anew, and each event is counted once."""
+    fatal: Any = Message(topic="inference.events", error=KafkaError(KafkaError._FATAL, "fenced", fatal=True))
+    made: list[Any] = []
+
+    class OnceFenced(Consumer):
+        def __init__(self, properties: dict[str, Any]) -> None:
+            super().__init__(properties)
+            made.append(properties["group.instance.id"])
+            self.asked = 0
+
+        def consume(self, *args: Any) -> list[Message]:
+            self.asked += 1
+            return [fatal] if len(made) == 1 and self.asked > 40 else super().consume(*args)
+
+    monkeypatch.setattr("streams.ingest.loop.Consumer", OnceFenced)
+    stop = threading.Event()
+    thread, codes = run(brokers, stop)
+    for part in range(2):
+        produce(brokers, [encode_event(event())] * 50, log_ms=1_763_632_800_000 + part)
+        until = time.monotonic() + 30
+        while len(made) < 2 and time.monotonic() < until:
+            time.sleep(0.1)
+    read(brokers, "canary.inputs", until=time.monotonic() + 20, enough=lambda found: counted(found) == 100)
+    stop.set()
+    thread.join(20)
+    messages = read(brokers, "canary.inputs", until=time.monotonic() + 5, enough=lambda found: counted(found) >= 100)
+    assert counted(messages) == 100
+    assert codes == [EXIT_OK]
+    assert made == [made[0]] * 2
+
+
+def test_a_consumer_that_fails_again_at_once_ends_ingest(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a new consumer does not cure is for whoever restarts the process: exit code 3."""
+    fatal: Any = Message(topic="inference.events", error=KafkaError(KafkaError._FATAL, "fenced", fatal=True))
+
+    class Fenced(Consumer):
+        def consume(self, *_: Any) -> list[Message]:
+            return [fatal]
+
+    monkeypatch.setattr("streams.ingest.loop.Consumer", Fenced)
+    thread, codes = run(brokers, threading.Event())
+    thread.join(20)
+    assert codes == [EXIT_DEPENDENCY]
