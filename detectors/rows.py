@@ -28,11 +28,13 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     where : int64 [t + m] the t totals, then the m segments' rows.
     group : for each segment the index of its group among the t.
     starts : where each group begins among the segments; None when there is one group.
+    in_order : the segments are the first ones, and in order: what is known of all rows needs no index.
     """
 
     where: Ints
     group: Ints | int
     starts: Ints | None
+    in_order: bool = False
 
     def summed(self, x: Floats) -> Floats:
         """[t, …] of each group, from [m, …] of the segments."""
@@ -48,6 +50,8 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     def added(self, x: Floats, *sums: Floats) -> tuple[Floats, ...]:
         """Running sums by row [R, …], each with the values of the segments [m, …] and their groups' sums added."""
         gain = self.with_sums(x)
+        if self.in_order and all(known.shape[0] == gain.shape[0] for known in sums):
+            return tuple(known + gain for known in sums)
         after = tuple(known.copy() for known in sums)
         for known in after:
             known[self.where] = known.take(self.where, axis=0) + gain
@@ -67,7 +71,8 @@ def placed(rows: Ints, stride: int | None = None) -> Placed:
     ([0, 3, 1, 2, 4], [3.0, 4.0, 1.0, 2.0, 4.0])
     """
     if stride is None:
-        return Placed(np.concatenate([_TOTAL, rows]), 0, None)
+        where = np.concatenate([_TOTAL, rows])
+        return Placed(where, 0, None, where.tolist() == list(range(where.size)))
     totals = rows - rows % stride
     first = np.diff(totals, prepend=-1) > 0
     starts = np.flatnonzero(first)

@@ -19,6 +19,8 @@ from detectors.gaussian.two_sample import Pair, TwoSample, TwoSampleState
 from detectors.protocol import Score
 from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
+from detectors.summaries.moments import Moments
+from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from releases import watch_vectors
 from releases.seasons import WINDOW_MS, season_text, seasonal_of
@@ -88,9 +90,11 @@ def observe(plan: Plan, watched: Watched, beat: Mapping[tuple[str, str], Summary
         }
         seen = {v: _scored(plan, seen[v], whole.get(v), None if v == plan.baseline else baseline, at_ms) for v in seen}
         filling = {}
-    needs = _needs(plan)
-    for (version, _), summary in sorted(beat.items(), key=lambda item: item[0]):
-        filling[version] = with_part(filling.get(version, ()), _needed(needs, summary))
+    arrived: dict[str, list[Summary]] = {}
+    for version, segment in sorted(beat):
+        arrived.setdefault(version, []).append(beat[version, segment])
+    for version, parts in arrived.items():
+        filling[version] = with_part(filling.get(version, ()), _needed(_needs(plan), parts))
     return Watched(window, filling, seen, together)
 
 
@@ -109,16 +113,19 @@ def _needs(plan: Plan) -> _Needs:
     return _Needs(tuple(names), frozenset(m.name for m in plan.measured if m.level is not None), mixes)
 
 
-def _needed(needs: _Needs, summary: Summary) -> Summary:
-    """What a window's values are made of. Histograms are most of a summary, and only quantiles ask for them."""
-    known = summary.metrics
-    metrics = {
-        name: known[name] if name in needs.histograms else Measure(known[name].moments)
-        for name in needs.metrics
-        if name in known
-    }
-    labels = {name: summary.labels[name] for name in needs.labels if name in summary.labels}
-    return Summary(summary.requests, metrics, labels)
+def _needed(needs: _Needs, parts: list[Summary]) -> Summary:
+    """All segments as one, and of them what a window's values are made of: most of a summary are histograms."""
+    metrics = {name: [part.metrics[name] for part in parts if name in part.metrics] for name in needs.metrics}
+    labels = {name: [part.labels[name] for part in parts if name in part.labels] for name in needs.labels}
+    return Summary(
+        Rate(sum(part.requests.n for part in parts), sum(part.requests.k for part in parts)),
+        {name: _measure(found, whole=name in needs.histograms) for name, found in metrics.items() if found},
+        {name: Counts.merge_all(found) for name, found in labels.items() if found},
+    )
+
+
+def _measure(parts: list[Measure], *, whole: bool) -> Measure:
+    return Measure.merge_all(parts) if whole else Measure(Moments.merge_all(part.moments for part in parts))
 
 
 def _vector(plan: Plan, seen: dict[str, Seen], whole: Summary | None, at_ms: int) -> tuple[float, ...] | None:
