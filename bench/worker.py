@@ -69,7 +69,7 @@ def catching_up(running: Pipeline, worker: Worker, away_s: float) -> dict[str, f
     missed = inputs(running)
     time.sleep(away_s)
     worker.process.restart()
-    wait_for(lambda: lag(worker) is not None, 60, what="the worker is ready", dump=worker.process.text)
+    wait_for(lambda: lag(worker) is not None, 180, what="the worker is ready", dump=worker.process.text)
     pid = worker.process.popen.pid
     began_s, began_cpu_s, began_lag = time.monotonic(), cpu_s(pid), lag(worker) or 0.0
     began = inputs(running)

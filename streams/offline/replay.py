@@ -25,7 +25,7 @@ from streams.ingest.aggregate import Aggregator
 from streams.ingest.records import Records
 from streams.offline.event_files import Line
 from streams.offline.outcome import DecidedBy, decided_by, final
-from streams.worker.fold import Effect, fold, input_of, services_in, start_service
+from streams.worker.fold import Effect, fold, input_of, named_in, start_service
 from streams.worker.state import Asked, BasisLearned, Input, Service, SliceSeen, TimePassed
 
 TOPIC_ID = "replay"
@@ -102,12 +102,12 @@ def replay_inputs(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
         except (msgspec.DecodeError, ValueError):
             counts.add_dead(["not an input of the worker"])
             continue
-        service = services.get(line.source)
+        service, named = services.get(line.source), named_in(record)
         if service is None:
-            if plan.service not in services_in(record):
+            if plan.service not in named:
                 continue
             service = start_service(plan.service, line.offset, line.log_ms)
-        item = input_of(record, offset=line.offset, log_ms=line.log_ms, service=plan.service)
+        item = input_of(record, named, offset=line.offset, log_ms=line.log_ms, service=plan.service)
         if item is None:
             continue
         if isinstance(record, Report):
@@ -217,7 +217,7 @@ class _Player:
             return
         self._tick(at_ms)
         for report in reports:
-            item = input_of(report, offset=self._offset, log_ms=at_ms, service=self._plan.service)
+            item = input_of(report, named_in(report), offset=self._offset, log_ms=at_ms, service=self._plan.service)
             if item is not None and isinstance(item.body, SliceSeen):
                 self._sources[item.body.source] = item.body.slice_no
                 self._fold(item.body, at_ms)

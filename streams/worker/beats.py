@@ -37,10 +37,11 @@ def see(service: Service, source: str, slice_no: int, open_slice: OpenSlice) -> 
         known = Source(newest_slice=slice_no, moved_ms=service.stored.now_ms)
     elif slice_no > known.newest_slice:
         known = msgspec.structs.replace(known, newest_slice=slice_no, moved_ms=service.stored.now_ms)
-    sources = service.stored.sources | {source: known}
-    stored = msgspec.structs.replace(service.stored, sources=sources)
+    stored = service.stored
+    if known is not stored.sources.get(source):
+        stored = msgspec.structs.replace(stored, sources=stored.sources | {source: known})
     if slice_no <= known.folded:
-        return msgspec.structs.replace(service, stored=stored)
+        return service if stored is service.stored else msgspec.structs.replace(service, stored=stored)
     return Service(stored=stored, open=_longest(service.open, (source, slice_no), open_slice))
 
 
@@ -139,7 +140,7 @@ def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]
     stored = service.stored
     taken = [
         (name, slice_no)
-        for name, slice_no in sorted(service.open)
+        for name, slice_no in service.open
         if slice_no <= stored.judged and slice_no < stored.sources[name].newest_slice
     ]
     if not taken:
@@ -148,7 +149,7 @@ def take_complete(service: Service) -> tuple[Service, dict[int, tuple[Cell, ...]
     unfolded = {name: dict(slices) for name, slices in stored.unfolded.items()}
     panes: dict[int, tuple[Cell, ...]] = {}
     late = stored.late
-    for name, slice_no in taken:
+    for name, slice_no in sorted(taken):
         cells = held.pop((name, slice_no)).cells
         late += _requests(cells) - unfolded.get(name, {}).pop(slice_no, 0)
         sources[name] = msgspec.structs.replace(sources[name], folded=max(sources[name].folded, slice_no))

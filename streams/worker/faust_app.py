@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import faust
 import msgspec
@@ -24,6 +24,8 @@ from streams.topics import COMMANDS, INPUTS
 from streams.worker.broker_port import SendFailedError
 
 TABLE = "state"
+_BATCH_BYTES_MAX: Final = 512 * 1024
+"""Of a partition one batch at a time is under way: with 16 KiB, the default, a checkpoint waited for several."""
 _HEARTBEATS_PER_SESSION = 12
 """The answer to a heartbeat is how a survivor learns that partitions are free: with three it learned up to 2 s late."""
 
@@ -246,6 +248,7 @@ def _options(settings: Settings, partitions: int, web: dict[str, Any]) -> dict[s
         "topic_disable_leader": True,
         "producer_acks": -1,
         "producer_max_request_size": RECORD_BYTES_MAX,
+        "producer_max_batch_size": _BATCH_BYTES_MAX,
         "consumer_auto_offset_reset": "earliest",
         "stream_wait_empty": True,
         "autodiscover": False,

@@ -5,6 +5,7 @@ Folding the same records again gives the same state, the same decisions and the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -47,26 +48,35 @@ def start_service(name: str, offset: int, log_ms: int) -> Service:
     return Service(stored=Stored(service=name, created=offset, release=ReleaseState(service=name), now_ms=log_ms))
 
 
-def services_in(record: Record) -> set[str]:
-    """The services that a record names, and that it therefore creates when they are new."""
+def named_in(record: Record) -> dict[str, tuple[Cell, ...]]:
+    """The services that a record names, and that it therefore creates when they are new, each with its cells."""
     match record:
         case Report(cells=cells):
-            return {cell.service for cell in cells}
+            named: dict[str, list[Cell]] = {}
+            for cell in cells:
+                named.setdefault(cell.service, []).append(cell)
+            return {service: tuple(its) for service, its in named.items()}
         case Forwarded(command=command):
-            return {command.service}
+            return {command.service: ()}
         case Tick():
-            return set()
+            return {}
         case _:
             assert_never(record)
 
 
-def input_of(record: Record, *, offset: int, log_ms: int, service: str) -> Input | None:
-    """One record as one service sees it, or None when it does not concern the service."""
+def input_of(
+    record: Record, named: Mapping[str, tuple[Cell, ...]], *, offset: int, log_ms: int, service: str
+) -> Input | None:
+    """One record as one service sees it, or None when it does not concern the service.
+
+    Parameters
+    ----------
+    named : what :func:`named_in` says of the record, asked once for all services.
+    """
     match record:
         case Report():
-            cells = tuple(cell for cell in record.cells if cell.service == service)
             source = f"{record.topic_id}/{record.source}"
-            body = SliceSeen(source, record.slice_no, record.through_offset, cells)
+            body = SliceSeen(source, record.slice_no, record.through_offset, named.get(service, ()))
             return Input(offset=offset, log_ms=log_ms, body=body)
         case Forwarded(command=command):
             return Input(offset=offset, log_ms=log_ms, body=Asked(command)) if command.service == service else None
@@ -96,8 +106,10 @@ def fold(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
     service = _with(service, now_ms=now_ms, applied=item.offset)
     if isinstance(item.body, SliceSeen):
         body = item.body
-        service = beats.see(service, body.source, body.slice_no, _open_slice(body, item.offset))
-    service = beats.show(service)
+        seen = beats.see(service, body.source, body.slice_no, _open_slice(body, item.offset))
+        # A longer prefix of a slice that is open already shows nothing new of any beat.
+        moved = seen.stored.sources is not service.stored.sources or len(seen.open) > len(service.open)
+        service = beats.show(seen) if moved else seen
     effects: tuple[Effect, ...] = ()
     match item.body:
         case SliceSeen():
@@ -141,7 +153,7 @@ def _open_slice(seen: SliceSeen, offset: int) -> OpenSlice:
 def _judge(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
     """Close the beats that are ready, add them to the evidence, and let the release take one step on all of them."""
     ready = beats.closable(service.stored)
-    release = _active(service.stored.release)
+    release = active(service.stored.release)
     judge = service.stored.judge
     requests: dict[str, int] = {}
     for beat in ready:
@@ -186,7 +198,8 @@ def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[
     )
 
 
-def _active(state: ReleaseState) -> Release | None:
+def active(state: ReleaseState) -> Release | None:
+    """The release that is under way."""
     return state.release if state.release is not None and state.release.active else None
 
 
@@ -232,8 +245,8 @@ def _step(service: Service, given: MachineInput) -> tuple[Service, tuple[Effect,
 
 def _unlearned(before: Stored, after: ReleaseState) -> tuple[BasisLearned, ...]:
     """A release that had a basis has ended: nobody needs vectors of the service any more."""
-    release, judge = _active(before.release), before.judge
+    release, judge = active(before.release), before.judge
     if release is None or judge is None or basis_of(release.plan, judge) is None:
         return ()
-    still = _active(after)
+    still = active(after)
     return () if still is not None and still.id == release.id else (BasisLearned(before.service, None),)

@@ -12,7 +12,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def tell_windows(subscribers: Subscribers, partition: Partition) -> None:
-    """Tell about each window that changed since the last checkpoint."""
+    """Tell about each window that changed and is not stored yet; some are told more than once."""
     if not len(subscribers):
         return
     for service, span in sorted(partition.pending.windows):

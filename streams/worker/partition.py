@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import msgspec
 import structlog
@@ -11,11 +11,11 @@ from schemas.inputs import Input as Record
 from schemas.report import REPORT_VERSION, Report
 from schemas.route import Route
 from streams.service_partition import partition_of
-from streams.worker.fold import Effect, fenced, fold, input_of, rebuild, services_in, start_service
+from streams.worker.fold import Effect, active, fenced, fold, input_of, named_in, rebuild, start_service
 from streams.worker.positions import Position
 from streams.worker.restore import Restored
 from streams.worker.service_windows import ServiceWindows, WindowKey
-from streams.worker.state import WindowAdded
+from streams.worker.state import Input, WindowAdded
 
 SERVICES_MAX = 500
 """Services of one partition; what a producer invents beyond that is counted and not judged."""
@@ -32,7 +32,9 @@ class Pending(msgspec.Struct):
     """What the next checkpoint has to store."""
 
     services: set[str] = set()
-    """Whose state changed in a way that should be stored soon."""
+    """Whose state changed in a way that should be stored soon: a release is under way, or something was published."""
+    counted: set[str] = set()
+    """Whose requests were counted, and nothing else; stored a little later."""
     touched: set[str] = set()
     """Whose state moved on with time only; stored every few seconds."""
     windows: set[WindowKey] = set()
@@ -96,12 +98,14 @@ class Partition:
         if isinstance(record, Report) and record.format != REPORT_VERSION:
             source = f"{record.topic_id}/{record.source}"
             known = {name for name, service in self.services.items() if source in service.stored.sources}
-            self.stop(services_in(record) | known, unknown_report(record.format, offset))
+            self.stop(named_in(record).keys() | known, unknown_report(record.format, offset))
             return []
         effects: list[tuple[str, Effect]] = []
-        named = services_in(record)
-        for name in self._concerned(named, offset, log_ms):
-            effects.extend((name, effect) for effect in self._fold(name, record, offset, log_ms, named=name in named))
+        named = named_in(record)
+        for name in self._concerned(named.keys(), offset, log_ms):
+            item = input_of(record, named, offset=offset, log_ms=log_ms, service=name)
+            if item is not None:
+                effects.extend((name, effect) for effect in self._fold(name, item, named=name in named))
         return effects
 
     def stop(self, names: Iterable[str], why: str) -> None:
@@ -137,7 +141,7 @@ class Partition:
         epoch, _ = self._routed.get(route.service, (-1, ""))
         return route.epoch < epoch
 
-    def _concerned(self, names: set[str], offset: int, log_ms: int) -> list[str]:
+    def _concerned(self, names: Set[str], offset: int, log_ms: int) -> list[str]:
         for name in sorted(names - self.services.keys() - self.stuck.keys()):
             if partition_of(name, self.partitions) != self.number:
                 continue
@@ -150,11 +154,8 @@ class Partition:
             self.windows.setdefault(name, ServiceWindows(name))
         return [name for name in self.services if name not in self.stuck]
 
-    def _fold(self, name: str, record: Record, offset: int, log_ms: int, *, named: bool) -> tuple[Effect, ...]:
-        service = self.services[name]
-        item = input_of(record, offset=offset, log_ms=log_ms, service=name)
-        if item is None:
-            return ()
+    def _fold(self, name: str, item: Input, *, named: bool) -> tuple[Effect, ...]:
+        service, offset = self.services[name], item.offset
         try:
             if offset <= service.stored.applied:
                 self.services[name] = rebuild(service, item)
@@ -165,18 +166,24 @@ class Partition:
             _log.critical("a service is no longer judged", service=name, offset=offset, exc_info=True)
             return ()
         self.services[name] = after
-        (self.pending.services if effects or named else self.pending.touched).add(name)
-        self._window(name, after.stored.now_ms, effects, offset)
+        added = [effect for effect in effects if isinstance(effect, WindowAdded)]
+        if len(effects) > len(added) or (named and active(after.stored.release) is not None):
+            self.pending.services.add(name)
+        else:
+            (self.pending.counted if named or added else self.pending.touched).add(name)
+        self._window(name, after.stored.now_ms, added, offset)
         return effects
 
-    def _window(self, name: str, now_ms: int, effects: tuple[Effect, ...], offset: int) -> None:
+    def _window(self, name: str, now_ms: int, added: list[WindowAdded], offset: int) -> None:
         """Let the service's windows grow old with its time in the log, then add to them."""
         windows = self.windows[name]
         changed, gone = windows.age(now_ms)
-        changed |= windows.add([effect for effect in effects if isinstance(effect, WindowAdded)], applied=offset)
+        if added:
+            changed |= windows.add(added, applied=offset)
         for key in ((name, span) for span in gone):
             self.pending.windows.discard(key)
             if key in self.own_windows:
                 self.own_windows.discard(key)
                 self.pending.ended[key] = offset
-        self.pending.windows.update((name, span) for span in changed)
+        if changed:
+            self.pending.windows.update((name, span) for span in changed)

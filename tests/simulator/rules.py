@@ -339,9 +339,10 @@ def _folded_forgotten(patches: ExitStack) -> None:
 def _shared_time(patches: ExitStack) -> None:
     make = partition.Partition._fold
 
-    def folded(self: Any, name: str, record: Any, offset: int, log_ms: int, *, named: bool) -> Any:
+    def folded(self: Any, name: str, item: Any, *, named: bool) -> Any:
         newest_ms = max((s.stored.now_ms for s in self.services.values()), default=0)
-        return make(self, name, record, offset, max(log_ms, newest_ms + 1), named=named)
+        later = msgspec.structs.replace(item, log_ms=max(item.log_ms, newest_ms + 1))
+        return make(self, name, later, named=named)
 
     patches.enter_context(mock.patch.object(partition.Partition, "_fold", folded))
 
@@ -397,16 +398,15 @@ def _failed_writes_only_warn(patches: ExitStack) -> None:
     patches.enter_context(mock.patch.object(worker_port.WorkerPort, "store", store))
 
 
-_writes = checkpoint.Checkpointer._writes
+_phases = checkpoint.Checkpointer._phases
 
 
 def _services_before_windows(patches: ExitStack) -> None:
-    order = {table_keys.Kind.CURSOR: 0, table_keys.Kind.SERVICE: 1, table_keys.Kind.WINDOW: 2}
+    def phases(self: Any, everything: bool) -> Iterator[Any]:
+        *first, ends = _phases(self, everything)
+        yield from (*reversed(first), ends)
 
-    def writes(self: Any, everything: bool) -> Iterator[Any]:
-        yield from sorted(_writes(self, everything), key=lambda write: order[write.key.kind])
-
-    patches.enter_context(mock.patch.object(checkpoint.Checkpointer, "_writes", writes))
+    patches.enter_context(mock.patch.object(checkpoint.Checkpointer, "_phases", phases))
 
 
 def _cursor_unread(patches: ExitStack) -> None:
@@ -430,10 +430,13 @@ def _no_wider_window_found(patches: ExitStack) -> None:
 
 
 def _ends_first(patches: ExitStack) -> None:
-    def writes(self: Any, everything: bool) -> Iterator[Any]:
-        yield from sorted(_writes(self, everything), key=lambda write: write.value is not None)
+    def phases(self: Any, everything: bool) -> Iterator[Any]:
+        for name in self._services_due(everything):
+            self._service_stored_at[name] = self._partition.services[name].stored.applied
+        *first, ends = _phases(self, everything)
+        yield from (ends, *first)
 
-    patches.enter_context(mock.patch.object(checkpoint.Checkpointer, "_writes", writes))
+    patches.enter_context(mock.patch.object(checkpoint.Checkpointer, "_phases", phases))
 
 
 def _same_writer(patches: ExitStack) -> None:

@@ -23,7 +23,7 @@ from streams.ingest.records import Records
 from streams.offline.event_files import read_lines
 from streams.offline.recorded import Recorded, encode_recorded, recorded
 from streams.offline.replay import replay, replay_inputs
-from streams.worker.fold import fold, input_of, start_service
+from streams.worker.fold import fold, input_of, named_in, start_service
 from tests.streams.offline.worlds import PLAN, plan
 from tests.streams.worker.inputs_log import start_command
 
@@ -187,7 +187,7 @@ class Live:
         service = start_service("chat", 0, START_MS)
         found: list[Decision] = []
         for offset, (record, log_ms) in enumerate(self.inputs):
-            item = input_of(record, offset=offset, log_ms=log_ms, service="chat")
+            item = input_of(record, named_in(record), offset=offset, log_ms=log_ms, service="chat")
             if item is not None:
                 service, effects = fold(service, item)
                 found += [effect.decision for effect in effects if hasattr(effect, "decision")]

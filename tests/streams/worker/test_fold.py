@@ -12,7 +12,7 @@ from schemas.inputs import Forwarded, Tick
 from schemas.plan import EXAMPLE, parse_plan
 from schemas.report import Report
 from streams.worker import beats
-from streams.worker.fold import fold, input_of, rebuild, services_in, start_service
+from streams.worker.fold import fold, input_of, named_in, rebuild, start_service
 from streams.worker.state import Asked, Input, Service, SliceSeen, TimePassed, WindowAdded
 from tests.streams.worker.log_model import SERVICE, Event, Worker, cells_of, counted, expected, logs
 
@@ -159,15 +159,16 @@ def test_a_record_concerns_the_services_it_names() -> None:
     cells = list(cells_of([Event(1, 0, "v1", error=False, latency_ms=1.0)]))
     report = Report("topic", 0, 1, 0, 0, cells=cells)
     command = Command("1", "code", Verb.START, "ana", "try", 0, plan=parse_plan(EXAMPLE, file="x"))
-    assert services_in(report) == {SERVICE}
-    assert services_in(Forwarded(command)) == {"code"}
-    assert services_in(Tick()) == set()
-    other = input_of(report, offset=3, log_ms=9, service="code")
+    ordered = Forwarded(command)
+    assert named_in(report) == {SERVICE: tuple(cells)}
+    assert named_in(ordered) == {"code": ()}
+    assert named_in(Tick()) == {}
+    other = input_of(report, named_in(report), offset=3, log_ms=9, service="code")
     assert other is not None
     assert other.body == SliceSeen("topic/0", 1, 0, ())
-    assert input_of(Forwarded(command), offset=3, log_ms=9, service=SERVICE) is None
-    assert input_of(Forwarded(command), offset=3, log_ms=9, service="code") == Input(3, 9, Asked(command))
-    assert input_of(Tick(), offset=4, log_ms=9, service=SERVICE) == Input(4, 9, TimePassed())
+    assert input_of(ordered, named_in(ordered), offset=3, log_ms=9, service=SERVICE) is None
+    assert input_of(ordered, named_in(ordered), offset=3, log_ms=9, service="code") == Input(3, 9, Asked(command))
+    assert input_of(Tick(), {}, offset=4, log_ms=9, service=SERVICE) == Input(4, 9, TimePassed())
 
 
 @pytest.mark.parametrize("offset", [0, 3])
