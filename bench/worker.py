@@ -2,6 +2,9 @@
 
 A real pipeline on a real broker at live pace: a hundred services, ten of them in release, four source partitions. First
 the share of a core that the worker uses; then it is stopped while reports go on, and reads what it has missed.
+
+What a worker costs depends on reports and services, hardly on events: ten a second of each service leave the other core
+to broker and ingest.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.ingest import RESULTS, broker
+from bench.judgement import numpy_ms
 from bench.live_load import Load, Service
 from bench.process_cost import cpu_s, rss_mb
 from bench.worker_fold import fold_cost
@@ -73,7 +77,9 @@ def catching_up(running: Pipeline, worker: Worker, away_s: float) -> dict[str, f
     pid = worker.process.popen.pid
     began_s, began_cpu_s, began_lag = time.monotonic(), cpu_s(pid), lag(worker) or 0.0
     began = inputs(running)
-    wait_for(lambda: (lag(worker) or 0.0) < 40, 300, what="the worker has caught up", dump=worker.process.text)
+    # What a second brings is never behind it: ingest repeats its reports four times a second.
+    second = (began - missed) / away_s
+    wait_for(lambda: (lag(worker) or 0.0) < second, 300, what="the worker has caught up", dump=worker.process.text)
     took_s, took_cpu_s = time.monotonic() - began_s, cpu_s(pid) - began_cpu_s
     read = began_lag + inputs(running) - began
     return {
@@ -101,7 +107,7 @@ def measure(running: Pipeline, *, services: int, releases: int, rate_per_s: floa
         found = live(running, worker, seconds)
         events_per_s = (load.events - began) / (time.monotonic() - began_s)
         caught_up = catching_up(running, worker, min(60.0, seconds))
-        state = [worker.get(f"/v1/services/{name}/release")["release"]["state"] for name in names[:releases]]
+        state = [worker.get(f"/v1/services/{name}/release")["state"] for name in names[:releases]]
     return {
         "services": services,
         "fold": fold_cost(services, releases, rate_per_s=rate_per_s, seconds=FOLD_S, metrics=METRICS),
@@ -115,6 +121,7 @@ def measure(running: Pipeline, *, services: int, releases: int, rate_per_s: floa
         "live": found,
         "catching_up": caught_up,
         "load_late_s": round(load.late_s, 2),
+        "numpy_ms": round(numpy_ms(), 2),
     }
 
 
@@ -132,7 +139,7 @@ def worker_table(found: dict[str, Any]) -> str:
         f"{found['services']} services of {found['versions']} versions and {found['segments']} segments, "
         f"{found['in_release']} in release, {found['source_partitions']} source partitions, "
         f"{found['events_per_s']:,} events/s for {found['seconds']:.0f} s; "
-        f"the worker's memory was {one['rss_mb']} MB."
+        f"the worker's memory was {one['rss_mb']} MB. A thousand small numpy calls took {found['numpy_ms']} ms."
     )
     return "\n".join([*lines, "", about])
 
@@ -142,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--brokers", help="a running Kafka; default: one of its own")
     parser.add_argument("--services", type=int, default=100)
     parser.add_argument("--releases", type=int, default=10, help="of these so many are in release (10)")
-    parser.add_argument("--rate", type=float, default=50.0, help="events a second of each service (50)")
+    parser.add_argument("--rate", type=float, default=10.0, help="events a second of each service (10)")
     parser.add_argument("--seconds", type=float, default=180.0, help="at live pace (180)")
     asked = parser.parse_args(arguments)
     prefix = f"worker-{uuid.uuid4().hex[:8]}."

@@ -59,6 +59,7 @@ class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     up_to : larger hashes are not counted.
     ratio : of what was counted.
     checked, misplaced : units that a canary owned or answered, and those that another version answered than the owner.
+    epochs_told : some unit has named its epoch: the routers do, and leave it out only when no route was in force.
     """
 
     ratio: SampleRatioState
@@ -68,6 +69,7 @@ class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     up_to: int = 2**64 - 1
     checked: int = 0
     misplaced: int = 0
+    epochs_told: bool = False
 
 
 class _Unit(msgspec.Struct, frozen=True):
@@ -102,11 +104,15 @@ def follow(split: SplitSeen, route: Route) -> SplitSeen:
 def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> SplitSeen:
     """After the sample of units of one beat that ended at ``now_ms``, Unix ms of log time.
 
-    A unit is counted at the first request that says under which route it was sent: by its epoch or, without one, when
-    the route in force has been so for longer than routers may lag.
+    A unit is counted at the first request that says under which route it was sent: by its epoch or, where nobody tells
+    epochs, when the route in force has been so for longer than routers may lag. Where they are told, a unit without one
+    was answered by the fallback of a router whose lease had run out: a worker that was away for longer than a lease
+    reads that later, at a log time at which its routes look unbroken.
     """
     if not units.version:
         return split
+    if not split.epochs_told and (units.epoch >= 0).any():
+        split = msgspec.structs.replace(split, epochs_told=True)
     fresh = np.flatnonzero((units.hash <= np.uint64(split.up_to)) & ~np.isin(units.hash, split.counted))
     versions = {plan.baseline, *plan.canaries}
     by_epoch = {asked.epoch: asked for asked in split.asked}
@@ -114,7 +120,7 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
     found: list[_Unit] = []
     for index in fresh.tolist():
         epoch = int(units.epoch[index])
-        asked = by_epoch.get(epoch) if epoch >= 0 else _settled(split, now_ms)
+        asked = by_epoch.get(epoch) if split.epochs_told else _settled(split, now_ms)
         if asked is None or units.version[index] not in versions:
             continue
         bucket = int(units.bucket[index]) if epoch >= 0 else -1

@@ -146,6 +146,18 @@ def test_without_an_epoch_only_a_settled_route_counts() -> None:
     assert split_evidence(plan, see(plan, paused, units, now_ms=10 * SETTLED_MS + 1)) is None
 
 
+def test_the_fallback_of_a_lapsed_lease_is_no_broken_split() -> None:
+    """The worker was away: routers sent everybody to the baseline, without an epoch. It reads that afterwards."""
+    plan, crowd = plan_of(), Crowd(7)
+    routes = [route_of(1, at_ms=at_ms, v2=100_000) for at_ms in range(0, 120_000, RENEW_MS)]
+    split = told(plan, *routes)
+    split = see(plan, split, crowd.come(1_000, share=0.1, epoch=1), now_ms=60_000)
+    split = see(plan, split, crowd.come(2_000, share=0.0, start=1_000), now_ms=119_000)
+    assert verdict_of(plan, split) is Verdict.PASS
+    split = see(plan, split, crowd.come(2_000, share=0.02, epoch=1, start=3_000), now_ms=119_500)
+    assert verdict_of(plan, split) is Verdict.ERROR
+
+
 def test_an_unknown_epoch_and_another_version_are_left_out() -> None:
     """A route that is not of this release, and a version that is not of its plan, say nothing of the split."""
     plan, crowd = plan_of(), Crowd(6)
