@@ -70,15 +70,15 @@ def live(running: Pipeline, worker: Worker, seconds: float) -> dict[str, float]:
 def catching_up(running: Pipeline, worker: Worker, away_s: float) -> dict[str, float]:
     """Stop the worker for some time; how fast its successor reads what was missed, ticks and new reports included."""
     worker.process.stop()
-    missed = inputs(running)
+    stopped_s, missed = time.monotonic(), inputs(running)
     time.sleep(away_s)
     worker.process.restart()
     wait_for(lambda: lag(worker) is not None, 180, what="the worker is ready", dump=worker.process.text)
     pid = worker.process.popen.pid
     began_s, began_cpu_s, began_lag = time.monotonic(), cpu_s(pid), lag(worker) or 0.0
     began = inputs(running)
-    # What a second brings is never behind it: ingest repeats its reports four times a second.
-    second = (began - missed) / away_s
+    # A worker that keeps up is still some of the newest reports behind.
+    second = (began - missed) / (began_s - stopped_s)
     wait_for(lambda: (lag(worker) or 0.0) < second, 300, what="the worker has caught up", dump=worker.process.text)
     took_s, took_cpu_s = time.monotonic() - began_s, cpu_s(pid) - began_cpu_s
     read = began_lag + inputs(running) - began

@@ -30,19 +30,20 @@ def see(service: Service, source: str, slice_no: int, open_slice: OpenSlice) -> 
     open_slice : the prefix; its cells may be empty, which never replaces content.
     """
     service = _succeed(service, source)
-    known = service.stored.sources.get(source)
+    stored = service.stored
+    before = known = stored.sources.get(source)
     if known is None and not open_slice.cells:
         return service  # a source partition in which this service never occurred does not hold it up
     if known is None:
-        known = Source(newest_slice=slice_no, moved_ms=service.stored.now_ms)
+        known = Source(newest_slice=slice_no, moved_ms=stored.now_ms)
     elif slice_no > known.newest_slice:
-        known = msgspec.structs.replace(known, newest_slice=slice_no, moved_ms=service.stored.now_ms)
-    stored = service.stored
-    if known is not stored.sources.get(source):
-        stored = msgspec.structs.replace(stored, sources=stored.sources | {source: known})
+        known = msgspec.structs.replace(known, newest_slice=slice_no, moved_ms=stored.now_ms)
+    if known is not before:
+        moved = msgspec.structs.replace(stored, sources=stored.sources | {source: known})
+        service = msgspec.structs.replace(service, stored=moved)
     if slice_no <= known.folded:
-        return service if stored is service.stored else msgspec.structs.replace(service, stored=stored)
-    return Service(stored=stored, open=_longest(service.open, (source, slice_no), open_slice))
+        return service
+    return Service(stored=service.stored, open=_longest(service.open, (source, slice_no), open_slice))
 
 
 def _succeed(service: Service, source: str) -> Service:
