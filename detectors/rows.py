@@ -10,12 +10,15 @@ as an index.
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+
+Numbers = TypeVar("Numbers", Floats, Ints)
 
 _TOTAL: Final = np.zeros(1, dtype=np.int64)
 
@@ -28,13 +31,15 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     where : int64 [t + m] the t totals, then the m segments' rows.
     group : for each segment the index of its group among the t.
     starts : where each group begins among the segments; None when there is one group.
-    in_order : the segments are the first ones, and in order: what is known of all rows needs no index.
+    height : how many rows an array needs at least to hold them.
+    whole : of so many rows these are all, and in order, so that they need no index; -1 when no array is like that.
     """
 
     where: Ints
     group: Ints | int
     starts: Ints | None
-    in_order: bool = False
+    height: int
+    whole: int = -1
 
     def summed(self, x: Floats) -> Floats:
         """[t, …] of each group, from [m, …] of the segments."""
@@ -50,11 +55,20 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     def added(self, x: Floats, *sums: Floats) -> tuple[Floats, ...]:
         """Running sums by row [R, …], each with the values of the segments [m, …] and their groups' sums added."""
         gain = self.with_sums(x)
-        if self.in_order and all(known.shape[0] == gain.shape[0] for known in sums):
-            return tuple(known + gain for known in sums)
-        after = tuple(known.copy() for known in sums)
-        for known in after:
-            known[self.where] = known.take(self.where, axis=0) + gain
+        if {len(known) for known in sums} == {self.whole}:
+            return tuple([known + gain for known in sums])
+        return tuple([self.replaced(known, self.taken(known) + gain) for known in sums])
+
+    def taken(self, known: Numbers) -> Numbers:
+        """[t + m, …] what is known of these rows, of [R, …] of all; not to be changed."""
+        return known if len(known) == self.whole else known.take(self.where, axis=0)
+
+    def replaced(self, known: Numbers, new: Numbers) -> Numbers:
+        """[R, …] what is known of all rows, with something new of these."""
+        if len(known) == self.whole:
+            return new
+        after = known.copy()
+        after[self.where] = new
         return after
 
 
@@ -66,17 +80,33 @@ def placed(rows: Ints, stride: int | None = None) -> Placed:
     rows : int64 [m], m >= 1, of segments: no totals. Ascending when there are several groups.
     stride : rows of a group; None when all rows are of one.
 
+    Raises
+    ------
+    ValueError : when rows of one group repeat, or one is the total.
+
     >>> two = placed(np.array([1, 2, 4]), stride=3)
     >>> two.where.tolist(), two.with_sums(np.array([1.0, 2.0, 4.0])).tolist()
     ([0, 3, 1, 2, 4], [3.0, 4.0, 1.0, 2.0, 4.0])
     """
     if stride is None:
-        where = np.concatenate([_TOTAL, rows])
-        return Placed(where, 0, None, where.tolist() == list(range(where.size)))
+        return _of_one_group(rows.astype(np.int64, copy=False).tobytes())
     totals = rows - rows % stride
     first = np.diff(totals, prepend=-1) > 0
     starts = np.flatnonzero(first)
-    return Placed(np.concatenate([totals[starts], rows]), np.cumsum(first) - 1, starts)
+    where = np.concatenate([totals[starts], rows])
+    return Placed(where, np.cumsum(first) - 1, starts, max(rows.tolist()) + 1)
+
+
+@lru_cache(maxsize=1024)
+def _of_one_group(rows: bytes) -> Placed:
+    """Which segments close together hardly changes, and a beat asks for their place at every sum."""
+    where = np.concatenate([_TOTAL, np.frombuffer(rows, dtype=np.int64)])
+    where.flags.writeable = False
+    total, *named = where.tolist()
+    if min(named) <= total or len(set(named)) != len(named):
+        raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {named}")
+    height = max(named) + 1
+    return Placed(where, 0, None, height, height if named == list(range(1, height)) else -1)
 
 
 def height_of(rows: Ints) -> int:
@@ -95,6 +125,7 @@ def check_rows(rows: Ints, stride: int | None = None) -> None:
         if stride < 2 or rows.ndim != 1 or bool((rows % stride < 1).any() or (np.diff(rows, prepend=0) < 1).any()):
             raise ValueError("a batch of several groups has ascending rows of segments, none of them a total")
         return
-    named = rows.tolist() if rows.ndim == 1 else [0]
-    if named and (min(named) < 1 or len(set(named)) != len(named)):
-        raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {rows.tolist()}")
+    if rows.ndim != 1:
+        raise ValueError(f"a batch has a list of rows, found {rows.ndim} dimensions")
+    if rows.size:
+        placed(rows)

@@ -69,8 +69,9 @@ def assess(
         rollbacks = [one for one in failed if one[1] == "rollback"]
         _, action, row = max(rollbacks or failed, key=lambda one: one[0])
         return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
-    verdict = with_split([one.verdict for one in found], split)
-    reason = split.sentence if split is not None and verdict is split.verdict is Verdict.ERROR else None
+    broken = split is not None and split.verdict is Verdict.ERROR
+    verdict = with_split([one.verdict for one in found], broken=broken)
+    reason = split.sentence if split is not None and broken and verdict is Verdict.ERROR else None
     reason = reason or _reason(verdict, evidence, grouped=groups is not None)
     if verdict is Verdict.PASS and (short := harm_budget.shortage(plan, state.harm, running, for_share_ppm)):
         verdict, reason = Verdict.INCONCLUSIVE, short

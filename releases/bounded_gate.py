@@ -21,7 +21,7 @@ RATIOS = (1.05, 1.1, 1.25, 1.5, 2.0, 3.0)
 """Means lie further inside their limits than error rates, and smaller ratios of odds matter."""
 
 
-class BoundedKnown(msgspec.Struct, frozen=True, eq=False, tag="bounded"):
+class BoundedKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="bounded"):
     """What the gate knows; ``outside`` once a value has been beyond the limits."""
 
     fail: Evalue2x2State

@@ -39,7 +39,7 @@ from schemas.plan import Metric, Plan
 from schemas.units import PPM
 
 
-class RateKnown(msgspec.Struct, frozen=True, eq=False, tag="rate"):
+class RateKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="rate"):
     """What a gate on a rate knows: evidence of harm, of its absence, and the effect."""
 
     fail: Evalue2x2State
@@ -47,7 +47,7 @@ class RateKnown(msgspec.Struct, frozen=True, eq=False, tag="rate"):
     effect: EffectState
 
 
-class MeanKnown(msgspec.Struct, frozen=True, eq=False, tag="mean"):
+class MeanKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="mean"):
     """The same of a gate on a mean, once per direction of harm."""
 
     fail: tuple[MeanEvalueState, ...]

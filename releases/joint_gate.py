@@ -64,7 +64,7 @@ class Compared(msgspec.Struct, frozen=True, eq=False):
     around_c: Floats
 
 
-class JointKnown(msgspec.Struct, frozen=True, eq=False, tag="joint"):
+class JointKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="joint"):
     """What the joint gate knows of one canary.
 
     Parameters

@@ -14,7 +14,7 @@ from releases.margins import Margins
 from schemas.plan import Metric
 
 
-class MixKnown(msgspec.Struct, frozen=True, eq=False, tag="mix"):
+class MixKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="mix"):
     """What a gate on an output mix knows."""
 
     mix: LabelMixState

@@ -19,7 +19,7 @@ NO_MARGIN = 0.99
 """A metric that only holds or observes needs a margin for its bound; this one is never asked for."""
 
 
-class QuantileKnown(msgspec.Struct, frozen=True, eq=False, tag="quantile"):
+class QuantileKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="quantile"):
     """What a gate on a quantile knows, once per direction of harm."""
 
     sides: tuple[ExceedanceState, ...]

@@ -13,9 +13,10 @@ from releases.counting import answered, uncounted
 from releases.gates import Gate, Known
 from releases.groups import GroupsAsked, allotted_ppm
 from releases.judge import JudgeState, gate_in
-from releases.split_check import split_evidence
+from releases.remembered import remembered
+from releases.split_check import split_broken
 from releases.verdict import combine
-from schemas.evidence import Evidence, Verdict
+from schemas.evidence import Verdict
 from schemas.plan import JOINT, Metric, Plan
 from schemas.units import PPM
 
@@ -44,16 +45,15 @@ def rule(
     """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
     found = found_of(plan, state, running, for_share_ppm, groups)
     failed = {one.gate.on_fail for one in found if one.verdict is Verdict.FAIL}
-    verdict = with_split([one.verdict for one in found], split_evidence(plan, state.split))
+    verdict = with_split([one.verdict for one in found], broken=split_broken(plan, state.split))
     if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
         verdict = Verdict.INCONCLUSIVE
     return Ruling(verdict, "hold" if failed == {"hold"} else "rollback")
 
 
-def with_split(gates: list[Verdict], split: Evidence | None) -> Verdict:
+def with_split(gates: list[Verdict], *, broken: bool) -> Verdict:
     """The verdict of the gates; none of them can be trusted when the split is broken, but a FAIL closes traffic."""
-    broken = [Verdict.ERROR] if split is not None and split.verdict is Verdict.ERROR else []
-    return combine([*gates, *broken])
+    return combine([*gates, *([Verdict.ERROR] if broken else [])])
 
 
 def found_of(
@@ -68,7 +68,7 @@ def found_of(
             judges = [(gate, gate_in(plan, gate, state.counting)) for gate in plan.gates if gate.on_fail == action]
             if not judges:
                 continue
-            logs = {gate.label: _evidence(plan, judge, known[gate.label]) for gate, judge in judges}
+            logs = {gate.label: _evidence(known[gate.label], judge, plan.by_segment) for gate, judge in judges}
             together = release_evidence(plan, logs, action)
             fails = together >= fail_threshold(plan, len(running))
             worst = max(logs, key=lambda label: logs[label]) if fails else None
@@ -85,9 +85,10 @@ def found_of(
     return found
 
 
-def _evidence(plan: Plan, judge: Gate, known: Known) -> float:
+@remembered
+def _evidence(known: Known, judge: Gate, by_segment: bool) -> float:
     """Half on the total, half spread over the segments; of a plan that does not judge by segment the total alone."""
-    return judge.evidence(known) if plan.by_segment else judge.harm(known)[0]
+    return judge.evidence(known) if by_segment else judge.harm(known)[0]
 
 
 def _awaits(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> bool:
@@ -114,9 +115,16 @@ def _verdict(
 ) -> Verdict:
     if not judge.compared(known):
         return Verdict.NO_DATA
-    overall = judge.excluded(known, share_ppm, recent=False)
-    if (share_ppm == PPM if promotion is None else promotion) and overall >= PASS_THRESHOLD:
-        overall = min(overall, judge.excluded(known, share_ppm, recent=True))
-    if math.isnan(overall) or math.isnan(log_evidence):
+    excluded = _excluded(known, judge, share_ppm, share_ppm == PPM if promotion is None else promotion)
+    if math.isnan(excluded) or math.isnan(log_evidence):
         return Verdict.ERROR
-    return Verdict.PASS if overall >= PASS_THRESHOLD else Verdict.INCONCLUSIVE
+    return Verdict.PASS if excluded >= PASS_THRESHOLD else Verdict.INCONCLUSIVE
+
+
+@remembered
+def _excluded(known: Known, judge: Gate, share_ppm: int, promotion: bool) -> float:
+    """Of all evidence; for a promotion the data since the last step alone has to exclude the harm as well."""
+    overall = judge.excluded(known, share_ppm, recent=False)
+    if promotion and overall >= PASS_THRESHOLD:
+        return min(overall, judge.excluded(known, share_ppm, recent=True))
+    return overall

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from math import log
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,6 +28,9 @@ EPOCHS_KEPT: Final = 64
 UNITS_KEPT: Final = 8_192
 """Hashes of units that have been counted. When there are more, only units with smaller hashes are counted from then on:
 half of them, whichever version serves them, and what was counted stays."""
+
+_LIMIT: Final = -log(ALPHA / 2)
+"""Half of ALPHA for each of two questions: is the share as asked, and is each unit where its bucket belongs?"""
 
 SETTLED_MS: Final = LEASE_MS + 5_000
 """A route as old as this is followed by every router: those that did not hear of it have lost their lease."""
@@ -141,49 +145,78 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
     return _kept(split, np.union1d(split.counted, units.hash[chosen]))
 
 
+class _Look(NamedTuple):
+    """Of the canary whose share is furthest off: who, units, shares seen and asked, and the logs of both e-values."""
+
+    canary: str
+    units: int
+    share: float
+    asked: float
+    ratio: float
+    misplaced: float
+
+    @property
+    def wrong(self) -> bool:
+        """Too many units are on another version than their bucket's."""
+        return self.misplaced >= _LIMIT
+
+    @property
+    def off(self) -> bool:
+        """Another share than was asked for; a canary that has answered nobody is silent, and no broken split."""
+        return self.ratio >= _LIMIT and self.share > 0
+
+
+def _look(plan: Plan, split: SplitSeen) -> _Look | None:
+    if not split.ratio.n.any():
+        return None
+    test = SampleRatio(plan.canaries)
+    name = plan.canaries[int(test.by_canary(split.ratio).argmax())]
+    seen = test.split(split.ratio, name)
+    if seen.share is None or seen.asked is None:
+        return None
+    misplaced = log_misplaced(split.misplaced, split.checked)
+    return _Look(name, seen.units, seen.share, seen.asked, test.log_evidence(split.ratio), misplaced)
+
+
+def split_broken(plan: Plan, split: SplitSeen) -> bool:
+    """Whether :func:`split_evidence` is an ERROR, without its words: it is asked at every beat."""
+    look = _look(plan, split)
+    return look is not None and (look.wrong or look.off)
+
+
 def split_evidence(plan: Plan, split: SplitSeen) -> Evidence | None:
     """What the split looks like, in one row; None before any unit was counted.
 
     ERROR when chance makes a healthy split look so in at most one of 1 / ALPHA releases. A canary that has not
     answered anybody is silent, which is another matter (:mod:`releases.limits`).
     """
-    if not split.ratio.n.any():
+    look = _look(plan, split)
+    if look is None:
         return None
-    test = SampleRatio(plan.canaries)
-    by_canary = test.by_canary(split.ratio)
-    name = plan.canaries[int(by_canary.argmax())]
-    seen = test.split(split.ratio, name)
-    if seen.share is None or seen.asked is None:
-        return None
-    misplaced = log_misplaced(split.misplaced, split.checked)
-    # Half of ALPHA for each of the two questions.
-    ratio_evidence = test.log_evidence(split.ratio)
-    limit = -np.log(ALPHA / 2)
-    wrong, broken = misplaced >= limit, ratio_evidence >= limit and seen.share > 0
-    said = f"{METRIC}: {percentage(seen.share)} of {seen.units:,} users went to {name}"
-    sentence = f"{said}, {percentage(seen.asked)} were asked for"
-    if wrong:
+    said = f"{METRIC}: {percentage(look.share)} of {look.units:,} users went to {look.canary}"
+    sentence = f"{said}, {percentage(look.asked)} were asked for"
+    if look.wrong:
         sentence = (
             f"{METRIC}: {split.misplaced:,} of {split.checked:,} users of the canaries are not on the version that "
             "their route gives them; nothing that is measured of this split can be trusted"
         )
-    elif broken:
-        sentence += f"; {once_in(ratio_evidence)}, so nothing that is measured of this split can be trusted"
+    elif look.off:
+        sentence += f"; {once_in(look.ratio)}, so nothing that is measured of this split can be trusted"
     return Evidence(
         metric=METRIC,
         segment="",
-        version=name,
+        version=look.canary,
         detector=SampleRatio.NAME,
         detector_version=SampleRatio.VERSION,
         role="gate",
-        verdict=Verdict.ERROR if wrong or broken else Verdict.PASS,
-        n_baseline=round(seen.units * (1.0 - seen.share)),
-        n_canary=round(seen.units * seen.share),
+        verdict=Verdict.ERROR if look.wrong or look.off else Verdict.PASS,
+        n_baseline=round(look.units * (1.0 - look.share)),
+        n_canary=round(look.units * look.share),
         sentence=sentence,
-        baseline=seen.asked,
-        canary=seen.share,
-        effect=seen.share - seen.asked,
-        log_evidence=float(max(ratio_evidence, misplaced)),
+        baseline=look.asked,
+        canary=look.share,
+        effect=look.share - look.asked,
+        log_evidence=max(look.ratio, look.misplaced),
         alpha=ALPHA,
     )
 

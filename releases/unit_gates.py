@@ -30,7 +30,7 @@ from schemas.plan import Metric, Plan
 from schemas.units import PPM
 
 
-class UnitKnown(msgspec.Struct, frozen=True, eq=False, tag="unit"):
+class UnitKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="unit"):
     """What a gate on a rate or a mean knows: evidence of harm for each direction, of its absence, and the effect."""
 
     fail: tuple[UnitEvalueState, ...]
@@ -38,14 +38,14 @@ class UnitKnown(msgspec.Struct, frozen=True, eq=False, tag="unit"):
     effect: EffectState
 
 
-class UnitQuantileKnown(msgspec.Struct, frozen=True, eq=False, tag="unit-quantile"):
+class UnitQuantileKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="unit-quantile"):
     """The same of a gate on a quantile; bound and harm are of one detector for each direction."""
 
     sides: tuple[UnitExceedanceState, ...]
     effect: EffectState
 
 
-class UnitMixKnown(msgspec.Struct, frozen=True, eq=False, tag="unit-mix"):
+class UnitMixKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="unit-mix"):
     """What a gate on an output mix knows."""
 
     mix: UnitMixState

@@ -27,7 +27,7 @@ _NUMERIC_ALLOWED = "latency_ms, values.<name>, feedback.<name>"
 _METRIC_NAME = re.compile(r"error_rate|latency_ms|(?:values|labels|feedback)\..+|joint")
 
 
-class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """One metric that the release is judged by, or that is only watched.
 
     ``season`` is for the observers: the metric's own past is then that of the same time of earlier seasons.
@@ -108,7 +108,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     no_data_rollback: Duration = msgspec.field(default_factory=lambda: Duration(15 * 60_000))
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """What to release, how fast, and judged by what.
 
     ``independent`` says what one observation is; without it units are, where events carry them.

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.past import Past, learn_means
-from detectors.sequential.two_by_two import Alternatives, log_ratio, tables_of
+from detectors.sequential.two_by_two import Alternatives, log_ratios, tables_of
 
 
 class ComparedRates(NamedTuple):
@@ -45,11 +45,6 @@ def compare_rates(past: Past, batch: RateBatch, *detectors: Compares) -> list[Co
     batch : blocks that closed at one moment, at least one.
     """
     pairs, means = batch.pairs, MeanBatch.of_rates(batch)
-    asked = [detector.alternatives(past, pairs.rows) for detector in detectors]
-    log_e = log_ratio(tables_of(pairs), *Alternatives.beside(asked))
-    learned, found, first = learn_means(past, means), list[ComparedRates](), 0
-    for one in asked:
-        last = first + one.gap.size
-        found.append(ComparedRates(batch, means, pairs.rows, log_e[:, first:last], learned))
-        first = last
-    return found
+    tables, learned = tables_of(pairs), learn_means(past, means)
+    log_e = log_ratios([(tables, detector.alternatives(past, pairs.rows)) for detector in detectors])
+    return [ComparedRates(batch, means, pairs.rows, one, learned) for one in log_e]

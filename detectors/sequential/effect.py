@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
-from detectors.rows import height_of, placed
+from detectors.rows import placed
 from detectors.sequential.differences import Differences, differences
 from detectors.sequential.lately import Lately, Stretch, most_telling, start_lately, with_blocks
 from detectors.sequential.normal_mixture import best_rho, bound_two_sided
@@ -109,8 +109,8 @@ class Effect(msgspec.Struct, frozen=True):
         w = compared.weight[:, 0]
         arms = (pairs.n_b, pairs.n_c, w, w * pairs.mean_b, w * pairs.mean_c)
         added = np.array((*arms, compared.v_score[:, 0], compared.v_hc[:, 0])).T
-        known = grown(state.sums, height_of(pairs.rows), 0.0)
         place = placed(pairs.rows, pairs.stride)
+        known = grown(state.sums, place.height, 0.0)
         (sums,) = place.added(added, known)
         return EffectState(sums, with_blocks(state.lately, place, added, len(known)))
 

@@ -10,19 +10,23 @@ import numpy as np
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch, RateBatch
 from detectors.histogram_batches import HistogramBatch
+from detectors.sequential.compared_rates import ComparedRates
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
+from detectors.sequential.past import learn_means
 from detectors.sequential.step_margin import (
     Exceedances,
     StepState,
     advanced_step,
+    asked_step,
     excluded_step,
     gap_of,
     restart_step,
     start_step,
 )
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
+from detectors.sequential.two_by_two import log_ratios, tables_of
 from detectors.summaries.log_histogram import BIN_MAX, LogHistogram, upper_edge
 
 
@@ -128,13 +132,17 @@ class Exceedance(msgspec.Struct, frozen=True):
             far = shifted(index, self.worse, self.margin, outwards=False)
             of_baseline, of_canary = self._counts(batch, (index, beyond, far))
             (n_b, k_b, _, far_b), (n_c, k_c, beyond_c, far_c) = of_baseline, of_canary
-            fail = self._fail.observe(state.fail, RateBatch(batch.rows, n_b, k_b, n_c, beyond_c))
             seen = Exceedances(batch.rows, n_b, n_c, k_b, far_b, far_c, self._gaps(state.threshold, index, far))
+            tolerated = RateBatch(batch.rows, n_b, k_b, n_c, beyond_c)
+            means, pairs, past = MeanBatch.of_rates(tolerated), tolerated.pairs, state.fail.past
+            harm = tables_of(pairs), self._fail.alternatives(past, pairs.rows)
+            log_e, gain = log_ratios([harm, asked_step(state.step, seen, prior_rate=self._rate)])
+            learned = learn_means(past, means)
             as_is = RateBatch(batch.rows, n_b, k_b, n_c, k_c)
             state = msgspec.structs.replace(
                 state,
-                fail=fail,
-                step=advanced_step(state.step, seen, fail.past, prior_rate=self._rate),
+                fail=self._fail.advanced(state.fail, ComparedRates(tolerated, means, pairs.rows, log_e, learned)),
+                step=advanced_step(state.step, seen, learned, gain),
                 effect=Effect().observe(state.effect, MeanBatch.of_rates(as_is)),
             )
         return msgspec.structs.replace(

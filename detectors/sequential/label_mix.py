@@ -280,9 +280,7 @@ def _summed(state: LabelMixState, rows: Ints, arms: tuple[Floats, Floats, Floats
 def _learned(state: LabelMixState, batch: LabelBatch, b: Floats, n_b: Floats) -> LabelMixState:
     """With the baseline's counts in its past, the old ones forgotten a little."""
     place = placed(batch.rows)
-    where, added_n, added_k = place.where, place.with_sums(n_b), place.with_sums(b)
+    added_n, added_k = place.with_sums(n_b), place.with_sums(b)
     kept = np.exp(-added_n / MEMORY_REQUESTS)
-    n, k = state.n.copy(), state.k.copy()
-    n[where] = n.take(where) * kept + added_n
-    k[where] = k.take(where, axis=0) * kept[:, None] + added_k
-    return msgspec.structs.replace(state, n=n, k=k)
+    n, k = place.taken(state.n) * kept + added_n, place.taken(state.k) * kept[:, None] + added_k
+    return msgspec.structs.replace(state, n=place.replaced(state.n, n), k=place.replaced(state.k, k))

@@ -91,7 +91,8 @@ class Margin2x2(msgspec.Struct, frozen=True):
     def advanced(self, state: Margin2x2State, compared: ComparedRates) -> Margin2x2State:
         """The same for a caller that has compared the blocks already."""
         batch, rows = compared.batch, compared.rows
-        overall, recent = (grown(log_c, height_of(batch.rows), 0.0) for log_c in (state.overall, state.recent))
+        height = height_of(batch.rows)
+        overall, recent = grown(state.overall, height, 0.0), grown(state.recent, height, 0.0)
         if rows.size:
             gain = compared.log_e.reshape(-1, len(self.margins), len(RATIOS))
             overall, recent = placed(rows, batch.stride).added(gain, overall, recent)

@@ -124,20 +124,16 @@ def advance(mixture: Mixture, rows: Ints, log_e: Floats, stride: int | None = No
         return mixture
     grown_up = with_rows(mixture, rows, stride)
     place = placed(rows, stride)
-    where, gain = place.where, place.with_sums(log_e)
-    moments, rest = grown_up.moments.copy(), grown_up.rest.copy()
-    log_c, log_a = grown_up.log_c.copy(), grown_up.log_a.copy()
-
-    before = moments.take(where)
-    opening = where[before % SLOT_MOMENTS == 0]
+    log_a, rest, before = grown_up.log_a, grown_up.rest, place.taken(grown_up.moments)
+    opening = place.where[before % SLOT_MOMENTS == 0]
     if opening.size:
-        order = moments[opening] // SLOT_MOMENTS + 2.0
+        log_a, rest = log_a.copy(), rest.copy()
+        order = grown_up.moments[opening] // SLOT_MOMENTS + 2.0
         weight = 1.0 / (SLOT_CONSTANT * order * np.log(order) ** 2)
         log_a[opening] = np.logaddexp(log_a[opening], np.log(weight)[:, None])
         rest[opening] -= weight
-    log_c[where] = log_c.take(where, axis=0) + gain
-    log_a[where] = log_a.take(where, axis=0) + gain
-    moments[where] = before + 1
+    log_c, log_a = place.added(log_e, grown_up.log_c, log_a)
+    moments = place.replaced(grown_up.moments, before + 1)
     return Mixture(log_c, log_a, moments, rest, grown_up.log_weight)
 
 

@@ -67,23 +67,22 @@ def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats, stride
     """
     if rows.size == 0:
         return past
-    height = height_of(rows)
     place = placed(rows, stride)
-    where, total = place.where, place.summed(n)
+    height, total = place.height, place.summed(n)
     pooled = place.summed(n * mean) / np.maximum(total, 1.0)
     spread = place.summed(m2 + n * (mean - pooled[place.group]) ** 2)
     added_n, added_mean, added_m2 = np.concatenate([total, n, pooled, mean, spread, m2]).reshape(3, -1)
 
-    known = np.array([grown(a, height, 0.0) for a in (past.n, past.mean, past.m2)])
-    old_n, old_mean, old_m2 = known.take(where, axis=1)
+    known = [grown(a, height, 0.0) for a in (past.n, past.mean, past.m2)]
+    old_n, old_mean, old_m2 = [place.taken(a) for a in known]
     kept = np.exp(-added_n / MEMORY_REQUESTS)
     old_n = old_n * kept
     new_n = old_n + added_n
     share = added_n / np.maximum(new_n, _N_MIN)
     difference = added_mean - old_mean
     m2 = old_m2 * kept + added_m2 + difference**2 * old_n * share
-    known[:, where] = (new_n, old_mean + difference * share, m2)
-    return Past(*known)
+    new = (new_n, old_mean + difference * share, m2)
+    return Past(*[place.replaced(a, b) for a, b in zip(known, new, strict=True)])
 
 
 def rate_of(past: Past, rows: Ints, prior: float) -> Floats:

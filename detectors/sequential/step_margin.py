@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Flags, Floats, Ints
 from detectors.batches import SHARE_MIN
 from detectors.rows import height_of, placed
 from detectors.sequential.past import Past, grown, learn, rate_of, start_past
-from detectors.sequential.two_by_two import Tables, log_ratio, odds_times
+from detectors.sequential.two_by_two import Alternatives, Tables, log_ratios, odds_times
 
 RATIOS: Final = (0.7, 1.0, 1.3)
 _GAP_MAX: Final = 0.99
@@ -37,6 +37,11 @@ class Exceedances(msgspec.Struct, frozen=True, eq=False):
     far_b: Floats
     far_c: Floats
     gaps: Floats
+
+    @property
+    def paired(self) -> Flags:
+        """[m] which blocks have both arms, as in a :class:`detectors.batches.RateBatch`."""
+        return np.minimum(self.n_b, self.n_c) > SHARE_MIN * (self.n_b + self.n_c)
 
 
 class StepState(msgspec.Struct, frozen=True, eq=False):
@@ -90,22 +95,32 @@ def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> S
     ----------
     prior_rate : of the baseline beyond q, within (0, 1).
     """
-    return advanced_step(state, seen, _learned(state.near, seen, seen.k_b), prior_rate=prior_rate)
+    (gain,) = log_ratios([asked_step(state, seen, prior_rate=prior_rate)])
+    return advanced_step(state, seen, _learned(state.near, seen, seen.k_b), gain)
 
 
-def advanced_step(state: StepState, seen: Exceedances, near: Past, *, prior_rate: float) -> StepState:
-    """The same for a caller that has learned already: ``near`` is the past beyond q with these blocks in it."""
-    paired = np.minimum(seen.n_b, seen.n_c) > SHARE_MIN * (seen.n_b + seen.n_c)
-    rows = seen.rows[paired]
-    height = height_of(seen.rows)
-    overall, recent = (grown(log_c, height, 0.0) for log_c in (state.overall, state.recent))
+def asked_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> tuple[Tables, Alternatives]:
+    """The tables of the m blocks with both arms, and what they are compared with: [m, G J]."""
+    paired = seen.paired
+    rows, gaps = seen.rows[paired], seen.gaps.repeat(len(RATIOS))
+    theta_b = np.minimum(rate_of(state.near, rows, prior_rate)[:, None], (1.0 - gaps) * (1.0 - 1e-6))
+    far = rate_of(state.far, rows, 0.5 * prior_rate)
+    theta_c = np.minimum(odds_times(far, np.array(RATIOS * seen.gaps.size)), theta_b + gaps)
+    counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
+    return Tables(*(count[paired][:, None] for count in counts)), Alternatives(theta_b, theta_c, gaps)
+
+
+def advanced_step(state: StepState, seen: Exceedances, near: Past, gain: Floats) -> StepState:
+    """The same for a caller that has compared and learned already.
+
+    Parameters
+    ----------
+    near : the past beyond q with these blocks in it.
+    gain : [m, G J] log ratios of what :func:`asked_step` gives.
+    """
+    rows, height = seen.rows[seen.paired], height_of(seen.rows)
+    overall, recent = grown(state.overall, height, 0.0), grown(state.recent, height, 0.0)
     if rows.size:
-        gaps = seen.gaps.repeat(len(RATIOS))
-        theta_b = np.minimum(rate_of(state.near, rows, prior_rate)[:, None], (1.0 - gaps) * (1.0 - 1e-6))
-        far = rate_of(state.far, rows, 0.5 * prior_rate)
-        theta_c = np.minimum(odds_times(far, np.array(RATIOS * seen.gaps.size)), theta_b + gaps)
-        counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
-        gain = log_ratio(Tables(*(count[paired][:, None] for count in counts)), theta_b, theta_c, gaps)
         overall, recent = placed(rows).added(gain.reshape(rows.size, *overall.shape[1:]), overall, recent)
     return StepState(near, _learned(state.far, seen, seen.far_b), overall, recent)
 

@@ -12,6 +12,11 @@ from detectors.batches import RateBatch
 
 _POLISHINGS: Final = 2
 _MARGIN: Final = 1e-12
+_WELL_POSED: Final = 1e-12
+"""Rounding moves the angle, and with it q, by about 1e-16 / √(1 - cosine²): by less than 2e-10 of q, and of what q
+lacks to its end, where the square of all three is above this. By enumeration the mean of an e-value then exceeds 1 by
+2.4e-12 at most, where an alternative on the null's edge makes every table's 1."""
+
 _SETTLED: Final = 1e-8
 """Newton's steps are quadratic: after one this small the next would change nothing that a float holds."""
 
@@ -30,8 +35,8 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
 
     With h(θ, q) = (1-θ)/(1-q) - θ/q the derivative is n_b h(theta_b, q) + n_c h(theta_c, q + gap). Times all its
     denominators it is a cubic, whose sign alternates at -gap, 0, 1-gap and 1: three real roots, ours in the middle,
-    so Viète's formula finds it. At most two Newton steps on the derivative, with h = (q-θ)/(q(1-q)), restore what the
-    cubic's rounding lost. Below, a is a third of the cubic's second coefficient.
+    so Viète's formula finds it. Where roots are close or ours is small, at most two Newton steps on the derivative,
+    with h = (q-θ)/(q(1-q)), restore what the cubic's rounding lost. Below, a is a third of its second coefficient.
 
     Parameters
     ----------
@@ -58,6 +63,9 @@ def nearest_null(theta_b: Floats, theta_c: Floats, n_b: Floats, n_c: Floats, gap
     angle = (np.arccos(np.maximum(np.minimum(cosine, 1.0), -1.0)) - 2.0 * np.pi) / 3.0
     ceiling = free * (1.0 - _MARGIN)
     q: Floats = np.minimum(np.maximum(2.0 * radius * np.cos(angle) - a, _MARGIN), ceiling)
+    distance = q * (free - q)
+    if ((1.0 - cosine * cosine) * distance * distance > _WELL_POSED).all():
+        return q
     for _ in range(_POLISHINGS):
         u = q + gap
         spread_b, spread_c = q * (1.0 - q), u * (1.0 - u)
@@ -103,6 +111,24 @@ class Tables(NamedTuple):
 def tables_of(pairs: RateBatch) -> Tables:
     """The tables of blocks with both arms, each [m, 1]."""
     return Tables(*(column[:, None] for column in (pairs.k_b, pairs.n_b, pairs.k_c, pairs.n_c)))
+
+
+def log_ratios(asked: Sequence[tuple[Tables, Alternatives]]) -> list[Floats]:
+    """[m, J] of each pair by :func:`log_ratio`, at once. All tables are of the same blocks; k_c may differ.
+
+    >>> one = Tables(*np.ones((4, 1, 1)))
+    >>> other, like = one._replace(k_c=np.zeros((1, 1))), Alternatives(*np.array([[[0.01]], [[0.02]]]), np.zeros(1))
+    >>> [np.exp(log_r).round(6).tolist() for log_r in log_ratios([(one, like), (other, like)])]
+    [[[0.888889]], [[0.663283]]]
+    """
+    ends = np.cumsum([alternatives.gap.size for _, alternatives in asked]).tolist()
+    tables = asked[0][0]
+    if any(other.k_c is not tables.k_c for other, _ in asked):
+        tables = tables._replace(
+            k_c=np.concatenate([table.k_c.repeat(one.gap.size, axis=-1) for table, one in asked], axis=-1)
+        )
+    log_e = log_ratio(tables, *Alternatives.beside([one for _, one in asked]))
+    return [log_e[..., first:last] for first, last in zip([0, *ends], ends, strict=False)]
 
 
 def log_ratio(tables: Tables, theta_b: Floats, theta_c: Floats, gap: Floats) -> Floats:

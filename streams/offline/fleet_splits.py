@@ -8,8 +8,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Hashes, Ints
 from detectors.units_seen import UnitsSeen
-from releases.split_check import SplitSeen, follow, see, split_evidence, start_split
-from schemas.evidence import Verdict
+from releases.split_check import SplitSeen, follow, see, split_broken, start_split
 from schemas.plan import Plan
 from schemas.route import Route
 from schemas.unit_hash import UNITS_SAMPLED_MAX
@@ -50,8 +49,7 @@ class FleetSplits:
         for release in np.unique(requests.release[fresh]).tolist():
             own = slice(int(edges[release]), int(edges[release + 1]))
             split = self._splits[release] = self._seen(release, requests.take(own), dealt.canary[own], now_ms)
-            said = split_evidence(self._plan, split)
-            self.broken[release] = said is not None and said.verdict is Verdict.ERROR
+            self.broken[release] = split_broken(self._plan, split)
 
     def keep(self, releases: Ints) -> None:
         """Forget all but some releases, and number them anew."""

@@ -21,6 +21,7 @@ from releases.split_check import (
     SplitSeen,
     follow,
     see,
+    split_broken,
     split_evidence,
     start_split,
 )
@@ -80,6 +81,7 @@ def told(plan: Plan, *routes: Route) -> SplitSeen:
 
 def verdict_of(plan: Plan, split: SplitSeen) -> Verdict | None:
     found = split_evidence(plan, split)
+    assert split_broken(plan, split) is (found is not None and found.verdict is Verdict.ERROR)
     return None if found is None else found.verdict
 
 
