@@ -54,6 +54,8 @@ class RateLimit(logging.Filter):
 _log = structlog.stdlib.get_logger("serinus.kafka")
 _client_log = logging.getLogger("serinus.librdkafka")
 _client_log.addFilter(RateLimit())
+# Ingest needs it, and a test on a real broker holds it; at every start it is noise.
+_client_log.addFilter(lambda record: "enable.gapless.guarantee is experimental" not in record.getMessage())
 
 
 def client_properties(settings: Settings, client_id: str) -> dict[str, Any]:

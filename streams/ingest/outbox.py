@@ -14,6 +14,9 @@ from streams.ingest.settings import IngestSettings
 
 _WAIT_S: Final = 0.1
 
+_GAPLESS: Final = True
+"""A report behind a refused one would close the slice that is missing: the worker would take its end for all of it."""
+
 
 class DeliveryError(Exception):
     """The broker refused a record for good. Nothing may be committed any more."""
@@ -30,6 +33,7 @@ class KafkaOutbox:
             {
                 **settings.kafka,
                 "enable.idempotence": True,
+                "enable.gapless.guarantee": _GAPLESS,
                 "acks": "all",
                 "message.timeout.ms": 0,
                 "linger.ms": 2,
@@ -86,20 +90,24 @@ class KafkaOutbox:
         ------
         DeliveryError : at the first record that was refused for good.
         """
-        self._producer.poll(timeout_s)
-        if self._failure is not None:
-            raise DeliveryError(self._failure)
+        self._served(self._producer.poll, timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for all acknowledgements; False when some are missing at the end of the time."""
-        missing = self._producer.flush(timeout_s)
-        if self._failure is not None:
-            raise DeliveryError(self._failure)
-        return bool(missing == 0)
+        return self._served(self._producer.flush, timeout_s) == 0
 
     def abandon(self) -> None:
         """Drop what waits: nothing behind it was committed, so another process sends it again."""
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+
+    def _served(self, work: Callable[[float], int], timeout_s: float) -> int:
+        try:
+            left = work(timeout_s)
+        except KafkaException as error:
+            raise DeliveryError(self._failure or str(error.args[0])) from error
+        if self._failure is not None:
+            raise DeliveryError(self._failure)
+        return left
 
     def _delivered(self, number: int, size: int, sent_s: float, error: Any, message: Any) -> None:
         self._waiting -= 1

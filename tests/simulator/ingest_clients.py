@@ -180,8 +180,9 @@ class ModelBasesReader:
 class ModelProducer:
     """Idempotent: within a partition in order, each once. When anything is written is the scheduler's choice."""
 
-    def __init__(self, broker: Broker, written: Callable[[int, Record], None]) -> None:
+    def __init__(self, broker: Broker, written: Callable[[int, Record], None], properties: dict[str, Any]) -> None:
         self._broker, self._written = broker, written
+        self._gapless, self._stopped = properties["enable.gapless.guarantee"], False
         self._queues: dict[tuple[str, int], deque[tuple[bytes | None, bytes, Delivered]]] = {}
         self._answers: deque[tuple[Delivered, Any, Any]] = deque()
 
@@ -203,15 +204,20 @@ class ModelProducer:
         self._answers.append((done, None, Message(topic=topic)))
 
     def refuse(self, place: tuple[str, int]) -> None:
-        """The broker refuses the oldest record for good; what waits behind it may still be written."""
+        """The broker refuses the oldest record for good. Without the guarantee what waits behind it is written."""
         *_, done = self._queues[place].popleft()
         self._answers.append((done, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic=place[0])))
+        if self._gapless:
+            self._stopped = True
+            self.purge()
 
     # What ingest calls.
 
     def produce(
         self, topic: str, *, value: bytes, key: bytes | None, on_delivery: Delivered, partition: int = 0
     ) -> None:
+        if self._stopped:
+            raise KafkaException(KafkaError(KafkaError._FATAL))
         self._queues.setdefault((topic, partition), deque()).append((key, value, on_delivery))
 
     def poll(self, _timeout_s: float) -> None:

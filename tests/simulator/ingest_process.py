@@ -53,8 +53,8 @@ class IngestProcess:
             self.consumer = made = ModelConsumer(broker, member, properties)
             return made
 
-        def producer(_properties: dict[str, Any]) -> ModelProducer:
-            self.producer = made = ModelProducer(broker, written)
+        def producer(properties: dict[str, Any]) -> ModelProducer:
+            self.producer = made = ModelProducer(broker, written, properties)
             return made
 
         with (

@@ -136,6 +136,8 @@ def _delivery_error_ignored(patches: ExitStack) -> None:
         self._on_acknowledged(number)
 
     patches.enter_context(mock.patch.object(outbox.KafkaOutbox, "_delivered", delivered))
+    # Else the producer itself would take nothing more.
+    patches.enter_context(mock.patch.object(outbox, "_GAPLESS", False))
 
 
 # ------------------------------------------------------------------------------------------------- ingest: slices
@@ -551,6 +553,7 @@ RULES = (
     Rule("only what is acknowledged is committed", _commit_unacknowledged),
     Rule("the commit is the first offset of a slice", _commit_inside_slice),
     Rule("the first delivery error ends ingest", _delivery_error_ignored),
+    Rule("nothing is written behind a refused report", _set(outbox, "_GAPLESS", False)),
     Rule("slices are cut by log-append time", _cut_by_wall_clock),
     Rule("a slice number is a running maximum", _without_running_maximum),
     Rule("a topic with the producers' time is refused", _create_time_taken),

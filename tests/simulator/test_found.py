@@ -30,6 +30,23 @@ FOUND = {
             Step("retention", 47650, 31019),
         ),
     ),
+    "a report was written behind one that the broker had refused": Flavour(
+        0.02,
+        False,
+        (
+            Step("events", 50328, 2, 1021739425),
+            Step("pass", 11000),
+            Step("events", 41452, 2, 742753758),
+            Step("pass", 1100),
+            Step("ingest_start"),
+            Step("ingest_rebalance", 7905),
+            Step("events", 63478, 2, 727502047),
+            Step("pass", 1100),
+            Step("ingest", 41673, 1, 693490566),
+            Step("ingest", 5999, 100, 1038334624),
+            Step("refuse", 29625, 47406, 518823751),
+        ),
+    ),
     "a beat's cells were added up in the order in which a recovery had found them": Flavour(
         0.02,
         False,

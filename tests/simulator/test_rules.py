@@ -11,6 +11,7 @@ import pytest
 from tests.simulator.rules import RULES, Rule
 from tests.simulator.schedule import Flavour, Step, schedule
 from tests.simulator.simulate import simulate
+from tests.simulator.test_found import FOUND
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = (Step("ingest_start"), Step("ingest_rebalance"), Step("worker_start"), Step("worker_rebalance"))
@@ -57,6 +58,7 @@ _WIDENED = Flavour(
 """Windows become old, and the worker is gone in the middle of the checkpoint that stores the wider ones."""
 
 DIRECTED = {
+    "nothing is written behind a refused report": FOUND["a report was written behind one that the broker had refused"],
     "windows become wider by the inputs' time": _WIDENED,
     "a wider window stands for all that it contains": _WIDENED,
     "a merged window ends after the wider one is stored": _WIDENED,
