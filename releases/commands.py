@@ -6,7 +6,7 @@ from typing import assert_never
 
 import msgspec
 
-from releases.machine_io import Refuse
+from releases.machine_io import Effect, Refuse
 from releases.ramps.ramp import stages_of
 from releases.release_id import release_id, salt_of
 from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState
@@ -14,7 +14,7 @@ from releases.routing import weights_of
 from releases.transitions import Move, Outcome, aborted, promoted, resumed, rolled_back, settle
 from releases.wording import duration_text, group_text, names_text, share_text, weights_text
 from schemas.command import Command, Verb, check_command
-from schemas.decision import Action, Refusal, State
+from schemas.decision import Action, Refusal, State, encode_record, hash_of
 from schemas.evidence import Verdict
 from schemas.file_errors import RuleError
 from schemas.plan import Plan
@@ -27,17 +27,37 @@ def obey(state: ReleaseState, command: Command) -> Outcome:
         return state, ()
     ids = (*state.command_ids, command.id)[-COMMAND_IDS_KEPT:]
     state = msgspec.structs.replace(state, command_ids=ids)
+    if fault := _fault(state, command):
+        return _refused(state, command, fault)
+    replaced: tuple[Effect, ...] = ()
+    if command.replace and state.release is not None and state.release.active:
+        # The abort is a decision of its own and no answer: who asked waits for the start.
+        ended = aborted(state.release)
+        reason = f"{ended.reason}, replaced by a new release, asked for by {command.actor}: {command.reason.strip()}"
+        state, replaced = settle(state, msgspec.structs.replace(ended, reason=reason, actor=command.actor))
     move = _start(state, command) if command.command is Verb.START else _steer(state, command)
     if isinstance(move, str):
-        refusal = Refusal(
-            service=state.service, command_id=command.id, at_ms=state.now_ms, actor=command.actor, reason=move
-        )
-        return state, (Refuse(refusal),)
+        return _refused(state, command, move)
     reason = f"{move.reason}, asked for by {command.actor}: {command.reason.strip()}"
     move = msgspec.structs.replace(move, reason=reason, actor=command.actor, command_id=command.id)
     if move.action is Action.START:
         state = msgspec.structs.replace(state, started=state.started + 1)
-    return settle(state, move)
+    state, effects = settle(state, move)
+    return state, (*replaced, *effects)
+
+
+def _refused(state: ReleaseState, command: Command, why: str) -> Outcome:
+    refusal = Refusal(
+        service=state.service,
+        command_id=command.id,
+        at_ms=state.now_ms,
+        actor=command.actor,
+        reason=why,
+        command=command.command.value,
+        asked=command.reason.strip(),
+        previous_hash=state.audit_hash,
+    )
+    return msgspec.structs.replace(state, audit_hash=hash_of(encode_record(refusal))), (Refuse(refusal),)
 
 
 def _fault(state: ReleaseState, command: Command) -> str | None:
@@ -47,15 +67,18 @@ def _fault(state: ReleaseState, command: Command) -> str | None:
         check_command(command)
     except RuleError as error:
         return f"{error.path.removeprefix('$.')}: {error.what}"
+    if command.expected_epoch not in {None, state.epoch}:
+        return (
+            f"expected_epoch: found {command.expected_epoch}, and epoch {state.epoch} is the newest: "
+            "something was decided meanwhile; look again"
+        )
     return None
 
 
 def _start(state: ReleaseState, command: Command) -> Move | str:
-    if fault := _fault(state, command):
-        return fault
     release = state.release
     if release is not None and release.active:
-        return f"release {release.id} is {release.state.value}; end it first: promote, rollback or abort"
+        return f"release {release.id} is {release.state.value}; end it first: promote, rollback or abort, or replace it"
     plan = command.plan
     if plan is None:
         return "plan: missing; a start command carries a plan"
@@ -91,8 +114,6 @@ def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
 
 def _steer(state: ReleaseState, command: Command) -> Move | str:
     """Everything but a start: it needs a release that is there and, with one exception, active."""
-    if fault := _fault(state, command):
-        return fault
     release = state.release
     if release is None:
         return f"no release of {state.service} has been started"
@@ -112,7 +133,7 @@ def _move(release: Release, command: Command, *, now_ms: int) -> Move | str:
         case Verb.RESUME:
             return _resume(release, now_ms=now_ms)
         case Verb.PROMOTE:
-            return _promote(release, command.version)
+            return _promote(release, command.version, skip_evidence=command.skip_evidence)
         case Verb.ROLLBACK:
             return rolled_back(release)
         case Verb.ABORT:
@@ -141,10 +162,18 @@ def _resume(release: Release, *, now_ms: int) -> Move | str:
     return resumed(release, now_ms=now_ms)
 
 
-def _promote(release: Release, version: str | None) -> Move | str:
+def _promote(release: Release, version: str | None, *, skip_evidence: bool) -> Move | str:
     chosen = version or release.running[0]
     if chosen not in release.plan.canaries:
         return f"version: found {chosen!r}; allowed are the canaries {names_text(release.plan.canaries)}"
+    said = release.assessment
+    shown = said.verdict is Verdict.PASS and said.for_share_ppm >= PPM and chosen in release.running
+    if not shown and not skip_evidence:
+        of = f" for {share_text(said.for_share_ppm)}" if said.verdict is Verdict.PASS else ""
+        return (
+            f"the evidence does not say that {chosen} is good enough for everybody, it says {said.verdict.value}{of}: "
+            f"{said.reason}; skip_evidence promotes it all the same"
+        )
     return promoted(release, chosen)
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
-from schemas.decision import State
+from schemas.decision import GENESIS, State
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
 from schemas.rule import Rule
@@ -141,6 +141,8 @@ class ReleaseState(msgspec.Struct, frozen=True):
     started: int = 0
     release: Release | None = None
     command_ids: tuple[str, ...] = ()
+    audit_hash: str = GENESIS
+    """Of the newest record of the audit: the next one names it."""
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_hook)

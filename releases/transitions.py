@@ -11,7 +11,7 @@ from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState
 from releases.routing import observed, route_of, weights_of
 from releases.wording import duration_text, group_text, sentence, share_text, weights_text
-from schemas.decision import Action, Decision, State
+from schemas.decision import Action, Decision, State, encode_record, hash_of, plan_hash
 from schemas.evidence import Verdict
 from schemas.ramp import Adaptive
 from schemas.units import PPM
@@ -65,8 +65,11 @@ def settle(state: ReleaseState, move: Move) -> Outcome:
         evidence=release.assessment.evidence,
         command_id=move.command_id,
         rules=release.rules,
+        previous_weights_ppm={} if state.release is None else state.release.everyone_ppm,
+        plan_hash=plan_hash(release.plan),
+        previous_hash=state.audit_hash,
     )
-    state = msgspec.structs.replace(state, epoch=epoch, release=release)
+    state = msgspec.structs.replace(state, epoch=epoch, release=release, audit_hash=hash_of(encode_record(decision)))
     if not published:
         return state, (Decide(decision),)
     return state, (Decide(decision), Publish(route_of(release, now_ms=now_ms)))

@@ -13,6 +13,7 @@ from schemas.plan import Plan, check_rules
 from schemas.units import PPM, decode_hook, encode_hook
 
 REASON_LENGTH_MAX = 1000
+EPOCH_MAX = 2**62
 TIME_MS_MAX = 253_402_300_800_000
 """The year 10000."""
 
@@ -41,6 +42,12 @@ class Command(msgspec.Struct, frozen=True, tag="command", tag_field="type"):
     plan: Plan | None = None
     version: str | None = None
     weight_ppm: int | None = None
+    expected_epoch: int | None = None
+    """Refused unless this is the epoch of the service's newest decision: nobody undoes what he has not seen."""
+    replace: bool = False
+    """Of a start: a release that is under way is aborted first."""
+    skip_evidence: bool = False
+    """Of a promotion: whatever the evidence says."""
 
 
 _decoder = msgspec.json.Decoder(Command, dec_hook=decode_hook)
@@ -82,5 +89,11 @@ def check_command(command: Command) -> None:
             raise RuleError("$.plan.service", f"found {command.plan.service!r}; the command is for {command.service!r}")
     if command.command is Verb.SET_WEIGHT and (command.version is None or command.weight_ppm is None):
         raise RuleError("$.version", "a set_weight command needs version and weight_ppm")
+    if command.replace and command.command is not Verb.START:
+        raise RuleError("$.replace", f"only a start can replace a release, found {command.command.value}")
+    if command.skip_evidence and command.command is not Verb.PROMOTE:
+        raise RuleError("$.skip_evidence", f"only a promotion asks for evidence, found {command.command.value}")
+    if command.expected_epoch is not None and not 0 <= command.expected_epoch <= EPOCH_MAX:
+        raise RuleError("$.expected_epoch", f"found {command.expected_epoch}; allowed are 0 to {EPOCH_MAX}")
     if command.weight_ppm is not None and not 0 <= command.weight_ppm <= PPM:
         raise RuleError("$.weight_ppm", f"found {command.weight_ppm}; allowed are 0 to {PPM}")

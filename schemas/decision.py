@@ -1,14 +1,17 @@
-"""Decisions: the append-only audit on ``canary.decisions``."""
+"""Decisions: the append-only audit on ``canary.decisions``, in which each record of a service names the one before."""
 
 from __future__ import annotations
 
 import enum
+import hashlib
 
 import msgspec
 
 from schemas.decoding import decoded
 from schemas.evidence import Evidence, Verdict
+from schemas.plan import Plan
 from schemas.rule import Rule
+from schemas.units import encode_hook
 
 
 class Action(enum.Enum):
@@ -60,6 +63,12 @@ class Decision(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
     command_id: str | None = None
     rules: tuple[Rule, ...] = ()
     """While the release opens by user group: who gets which share instead of ``weights_ppm``."""
+    previous_weights_ppm: dict[str, int] = {}
+    """What ``weights_ppm`` was before, of the release before when this is a start; empty when there was none."""
+    plan_hash: str = ""
+    """:func:`plan_hash` of the release's plan."""
+    previous_hash: str = ""
+    """:func:`hash_of` the service's record before this one. Empty in records of before there were hashes."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):
@@ -70,9 +79,17 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):
     at_ms: int
     actor: str
     reason: str
+    command: str = ""
+    asked: str = ""
+    """What was asked, and the reason that was given for it."""
+    previous_hash: str = ""
+    """As in a decision; empty when the command could not be read, and so never reached the service."""
 
 
 Record = Decision | Refusal
+
+GENESIS = "0" * 64
+"""What the first record of a service names."""
 
 encode_record = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -81,3 +98,22 @@ _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 def decode_record(raw: bytes) -> Record:
     """Decode a record of ``canary.decisions``; raises :class:`msgspec.DecodeError`."""
     return decoded(_decoder.decode, raw)
+
+
+def hash_of(raw: bytes) -> str:
+    """SHA-256 of a record's bytes, as they stand on the topic.
+
+    >>> hash_of(b"{}")[:8]
+    '44136fa3'
+    """
+    return hashlib.sha256(raw).hexdigest()
+
+
+def plan_hash(plan: Plan) -> str:
+    """SHA-256 of a plan as JSON with its keys in order: two files that say the same have the same.
+
+    >>> from schemas.plan import EXAMPLE, parse_plan
+    >>> plan_hash(parse_plan(EXAMPLE)) == plan_hash(parse_plan("# in other words" + EXAMPLE))
+    True
+    """
+    return hash_of(msgspec.json.encode(plan, enc_hook=encode_hook, order="deterministic"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,6 @@ from streams.cli.release_watch import watch
 _STEERING = {
     Verb.PAUSE: "Stop advancing; the shares stay as they are.",
     Verb.RESUME: "Advance again after a pause.",
-    Verb.PROMOTE: "Send everybody to the canary, whatever the evidence says.",
     Verb.ROLLBACK: "Send everybody back to the baseline. Final.",
     Verb.ABORT: "End the release without a judgement, on the baseline. Final.",
 }
@@ -46,12 +46,24 @@ release.add_command(watch)
 @release.command()
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
 @click.option("--reason", metavar="TEXT", help="Why; default: the name of the plan file.")
+@click.option("--replace", is_flag=True, help="Abort the release that is under way.")
 @sending_options
-def start(sending: Sending, file: Path, reason: str | None) -> int:
+def start(sending: Sending, file: Path, reason: str | None, replace: bool) -> int:
     """Start the release that a plan describes."""
     plan = read_plan(file)
-    asked = command(Verb.START, plan.service, actor=sending.actor, reason=reason or f"plan {file.name}", plan=plan)
-    return carry_out(sending, asked)
+    why = reason or f"plan {file.name}"
+    return _sent(sending, Verb.START, plan.service, reason=why, plan=plan, replace=replace)
+
+
+@release.command()
+@click.argument("service")
+@click.option("--version", metavar="VERSION", help="Which of several canaries; default: the first that has traffic.")
+@click.option("--skip-evidence", is_flag=True, help="Whatever the evidence says.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the audit.")
+@sending_options
+def promote(sending: Sending, service: str, version: str | None, skip_evidence: bool, reason: str) -> int:
+    """Send everybody to the canary now, if the evidence allows it or you do not ask it."""
+    return _sent(sending, Verb.PROMOTE, service, reason=reason, version=version, skip_evidence=skip_evidence)
 
 
 @release.command("set-weight")
@@ -65,8 +77,7 @@ def set_weight(sending: Sending, service: str, version: str, share: int, reason:
 
     For example: serinus release set-weight chat v2 5% --reason "a closer look".
     """
-    asked = command(Verb.SET_WEIGHT, service, actor=sending.actor, reason=reason, weight=(version, share))
-    return carry_out(sending, asked)
+    return _sent(sending, Verb.SET_WEIGHT, service, reason=reason, version=version, weight_ppm=share)
 
 
 def _steering(verb: Verb, summary: str) -> click.Command:
@@ -75,9 +86,14 @@ def _steering(verb: Verb, summary: str) -> click.Command:
     @click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the audit.")
     @sending_options
     def steer(sending: Sending, service: str, reason: str) -> int:
-        return carry_out(sending, command(verb, service, actor=sending.actor, reason=reason))
+        return _sent(sending, verb, service, reason=reason)
 
     return steer
+
+
+def _sent(sending: Sending, verb: Verb, service: str, **asked: Any) -> int:
+    made = command(verb, service, actor=sending.actor, expected_epoch=sending.expected_epoch, **asked)
+    return carry_out(sending, made)
 
 
 for _verb, _summary in _STEERING.items():

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from schemas.command import Command, Verb, check_command, encode_command
+from schemas.command import EPOCH_MAX, Command, Verb, check_command, encode_command
 from schemas.decision import Decision, Refusal
-from schemas.plan import Plan
 from streams.cli.options import json_option, settings_option
 from streams.cli.output import print_json, shares
 from streams.cli.release_log import decision_of
@@ -29,10 +28,12 @@ ANSWER_TIMEOUT_S = 15.0
 
 
 class Sending(NamedTuple):
-    """How a command goes to the worker: as whom, and how long to wait for the answer (None: not at all)."""
+    """How a command goes to the worker: as whom, after which decision, and how long to wait for the answer (None: not
+    at all)."""
 
     settings: Settings
     actor: str | None
+    expected_epoch: int | None
     wait_s: float | None
     as_json: bool
 
@@ -41,8 +42,9 @@ def sending_options(function: Callable[..., int]) -> Callable[..., int]:
     """Adds the options of every command that goes to the worker; the command receives them as ``sending``."""
 
     @wraps(function)
-    def wrapped(*, loaded: Loaded, actor: str | None, as_json: bool, wait: float, no_wait: bool, **own: Any) -> int:
-        return function(Sending(loaded.settings, actor, None if no_wait else wait, as_json), **own)
+    def wrapped(*, loaded: Loaded, as_json: bool, wait: float, no_wait: bool, **own: Any) -> int:
+        actor, epoch = own.pop("actor"), own.pop("expected_epoch")
+        return function(Sending(loaded.settings, actor, epoch, None if no_wait else wait, as_json), **own)
 
     described: Callable[..., int] = wrapped
     for option in (
@@ -55,6 +57,12 @@ def sending_options(function: Callable[..., int]) -> Callable[..., int]:
             help="Seconds to wait for the answer.",
         ),
         click.option("--actor", metavar="NAME", help="Who asks; default: the user of the operating system."),
+        click.option(
+            "--expected-epoch",
+            metavar="N",
+            type=click.IntRange(0, EPOCH_MAX),
+            help="Refused unless this is the newest decision's epoch: nobody undoes what he has not seen.",
+        ),
         json_option,
         settings_option,
     ):
@@ -68,15 +76,14 @@ def command(
     *,
     actor: str | None,
     reason: str,
-    plan: Plan | None = None,
-    weight: tuple[str, int] | None = None,
+    **asked: Any,
 ) -> Command:
     """A command of this moment, checked.
 
     Parameters
     ----------
     actor : None means the user of the operating system.
-    weight : version and share in parts per million, for ``set_weight``.
+    asked : further fields of :class:`schemas.command.Command`.
 
     Raises
     ------
@@ -89,9 +96,7 @@ def command(
         actor=actor or _user(),
         reason=reason,
         issued_at_ms=time.time_ns() // 1_000_000,
-        plan=plan,
-        version=weight[0] if weight else None,
-        weight_ppm=weight[1] if weight else None,
+        **asked,
     )
     check_command(made)
     return made
@@ -108,7 +113,7 @@ def carry_out(sending: Sending, asked: Command) -> int:
     ------
     UnreachableError : Kafka is away, or no worker answered in time.
     """
-    settings, _, wait_s, as_json = sending
+    settings, wait_s, as_json = sending.settings, sending.wait_s, sending.as_json
     require_broker(settings)
     # Where the audit ends before the command is written: the answer comes after it.
     starts = {number: high for number, (_, high) in bounds(settings, settings.topic(DECISIONS)).items()}

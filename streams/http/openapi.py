@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from schemas.command import EPOCH_MAX
 from schemas.decision import Decision, Refusal
 from schemas.plan import Plan
 from schemas.report import PANE_MS
@@ -37,6 +38,15 @@ _TYPES = (
 _SERVICE = {"name": "service", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
+_START: dict[str, dict[str, Any]] = {
+    "actor": {"type": "string"},
+    "reason": {"type": "string"},
+    "expected_epoch": {"type": "integer", "minimum": 0, "maximum": EPOCH_MAX},
+    "replace": {"type": "boolean"},
+}
+"""What a start says beside its plan, in the query."""
+
+
 @functools.cache
 def openapi() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
@@ -57,7 +67,7 @@ def openapi() -> dict[str, Any]:
                 "post": _operation(
                     "Start a release",
                     {201: "Decision", 202: "Taken", 409: "ProblemDocument"},
-                    parameters=[_SERVICE, _text("actor"), _text("reason")],
+                    parameters=[_SERVICE, *(_in_query(name, schema) for name, schema in _START.items())],
                     body="Plan",
                 ),
             },
@@ -133,4 +143,8 @@ def _query() -> list[dict[str, Any]]:
 
 
 def _text(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+    return _in_query(name, {"type": "string"})
+
+
+def _in_query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}

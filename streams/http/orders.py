@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
@@ -35,7 +36,11 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str | None = None
     version: str | None = None
     weight_ppm: int | None = None
+    expected_epoch: int | None = None
+    skip_evidence: bool = False
 
+
+Asked = TypeVar("Asked", int, bool)
 
 _order_decoder = msgspec.json.Decoder(Order)
 
@@ -64,8 +69,21 @@ async def start_release(view: WorkerView, request: web.Request, service: str, _:
             reason=request.query.get("reason", "started over HTTP"),
             issued_at_ms=time.time_ns() // 1_000_000,
             plan=plan,
+            expected_epoch=_asked(request, "expected_epoch", int),
+            replace=bool(_asked(request, "replace", bool)),
         ),
     )
+
+
+def _asked(request: web.Request, name: str, kind: type[Asked]) -> Asked | None:
+    """What the query says of the command, None when it does not."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ProblemError(400, "wrong command", f"{name}: found {text[:40]!r}; {error}", field=name) from error
 
 
 async def command(view: WorkerView, request: web.Request, service: str, _: Partition) -> web.StreamResponse:
@@ -87,6 +105,8 @@ async def command(view: WorkerView, request: web.Request, service: str, _: Parti
             issued_at_ms=time.time_ns() // 1_000_000,
             version=order.version,
             weight_ppm=order.weight_ppm,
+            expected_epoch=order.expected_epoch,
+            skip_evidence=order.skip_evidence,
         ),
     )
 

@@ -105,6 +105,7 @@ class Story:
         return self
 
     def command(self, verb: Verb, **more: Any) -> tuple[Effect, ...]:
-        facts = {"id": f"c{next(self._ids)}", "service": "chat", "actor": "ann", "reason": "because"}
+        facts: dict[str, Any] = {"id": f"c{next(self._ids)}", "service": "chat", "actor": "ann", "reason": "because"}
+        facts |= {"skip_evidence": verb is Verb.PROMOTE}
         command = Command(command=verb, issued_at_ms=self.now_ms, **(facts | more))
         return self.put(Commanded(seq=self.state.seq + 1, command=command))

@@ -72,6 +72,51 @@ def test_zero_stays_zero() -> None:
     assert story.release.weights_ppm == {"v1": 1_000_000}
 
 
+def test_a_start_may_replace_what_is_under_way() -> None:
+    """`replace` ends the old release, recorded as aborted, and begins the new one: one command, two decisions."""
+    story = Story()
+    old = story.release
+    story.command(Verb.START, plan=plan_of(), replace=True, reason="a fix")
+    start, abort = story.decisions[-1], story.decisions[-2]
+    assert (abort.release_id, abort.state, abort.epoch, abort.command_id) == (old.id, State.ABORTED, 2, None)
+    assert abort.reason == "Aborted v2 from 1 %, replaced by a new release, asked for by ann: a fix."
+    assert (start.epoch, start.command_id, start.previous_weights_ppm) == (3, "c2", {"v1": 1_000_000})
+    assert story.release.id != old.id
+    assert [route.epoch for route in story.routes] == [1, 2, 3]
+    assert story.refusals == []
+
+
+def test_a_replacing_start_that_is_refused_ends_nothing() -> None:
+    """Without a plan there is nothing to replace it with."""
+    story = Story()
+    story.command(Verb.START, replace=True)
+    assert story.release.active
+    assert len(story.decisions) == 1
+
+
+def test_the_expected_epoch_is_the_newest_one() -> None:
+    """Two operators who look at the same decision: the second one's command meets another epoch."""
+    story = Story()
+    story.command(Verb.PAUSE, expected_epoch=1)
+    story.command(Verb.RESUME, expected_epoch=1)
+    story.command(Verb.RESUME, expected_epoch=2)
+    assert [(one.epoch, one.state) for one in story.decisions[1:]] == [(2, State.PAUSED), (3, State.RAMPING)]
+    assert len(story.refusals) == 1
+
+
+def test_a_promotion_asks_the_evidence() -> None:
+    """A PASS for everybody is enough, one for the next step is not."""
+    story = Story()
+    story.wait(SECOND_MS).judge(Verdict.PASS, 50_000)
+    story.command(Verb.PROMOTE, skip_evidence=False)
+    assert story.refusals[-1].startswith(
+        "the evidence does not say that v2 is good enough for everybody, it says PASS for 5 %: error_rate says PASS"
+    )
+    story.wait(SECOND_MS).judge()
+    story.command(Verb.PROMOTE, skip_evidence=False)
+    assert story.release.state is State.PROMOTED
+
+
 def test_one_of_two_is_promoted_by_name() -> None:
     """An operator's promotion may name the version."""
     story = Story(plan_of(TWO_CANARIES))
@@ -82,7 +127,12 @@ def test_one_of_two_is_promoted_by_name() -> None:
 @pytest.mark.parametrize(
     ("before", "verb", "more", "reason"),
     [
-        ([], Verb.START, {"plan": plan_of()}, "release {id} is ramping; end it first: promote, rollback or abort"),
+        (
+            [],
+            Verb.START,
+            {"plan": plan_of()},
+            "release {id} is ramping; end it first: promote, rollback or abort, or replace it",
+        ),
         ([], Verb.START, {}, "plan: a start command carries a plan, and no other command does"),
         ([], Verb.RESUME, {}, "release {id} is ramping already"),
         ([Verb.PAUSE], Verb.PAUSE, {}, "release {id} is paused already"),
@@ -99,6 +149,22 @@ def test_one_of_two_is_promoted_by_name() -> None:
             {"version": "v2", "weight_ppm": 1_000_000},
             "weight_ppm: found 100 %; allowed is less than 100 %, or v1 would have no traffic to compare with; "
             "promote gives v2 everything",
+        ),
+        (
+            [],
+            Verb.PAUSE,
+            {"expected_epoch": 0},
+            "expected_epoch: found 0, and epoch 1 is the newest: something was decided meanwhile; look again",
+        ),
+        ([], Verb.PAUSE, {"expected_epoch": -1}, "expected_epoch: found -1; allowed are 0 to 4611686018427387904"),
+        ([], Verb.PAUSE, {"replace": True}, "replace: only a start can replace a release, found pause"),
+        ([], Verb.ABORT, {"skip_evidence": True}, "skip_evidence: only a promotion asks for evidence, found abort"),
+        (
+            [],
+            Verb.PROMOTE,
+            {"skip_evidence": False},
+            "the evidence does not say that v2 is good enough for everybody, it says NO_DATA: no evidence yet; "
+            "skip_evidence promotes it all the same",
         ),
         ([], Verb.PAUSE, {"reason": " "}, "reason: found 1 characters; allowed are 1 to 1000"),
         ([], Verb.PAUSE, {"service": "code"}, "the command is for 'code' and this is 'chat'"),

@@ -92,6 +92,8 @@ def command(world: World, step: Step) -> None:
         plan=plan,
         version="v2" if weighs or verb is Verb.PROMOTE else None,
         weight_ppm=PPM // 4 if weighs else None,
+        replace=verb is Verb.START and world.broker.commands.end % 3 == 0,
+        skip_evidence=verb is Verb.PROMOTE,
     )
     world.broker.commands.append(world.broker.clock_ms, service.encode(), encode_command(asked))
 
@@ -118,7 +120,7 @@ def ingest(world: World, step: Step) -> None:
 
 
 def refuse(world: World, step: Step) -> None:
-    """The broker refuses a record of process ``a`` for good; what waits behind it is written."""
+    """The broker refuses a record of process ``a`` for good; what the producer does not hold back is written."""
     process = _ingest(world, step)
     if process is None or not process.producer.waiting():
         return

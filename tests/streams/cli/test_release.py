@@ -93,6 +93,18 @@ def test_set_weight_carries_version_and_share(broker: Settings, run: Run) -> Non
     assert json.loads(result.stdout)["id"] == asked.id
 
 
+def test_what_a_command_says_beside_its_verb_arrives(broker: Settings, run: Run, tmp_path: Path) -> None:
+    """The epoch that is expected, a promotion without evidence, and a start that replaces."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(EXAMPLE)
+    why = ("--reason", "r", "--no-wait", "--expected-epoch", "7")
+    assert run("release", "promote", "chat", "--version", "v2", "--skip-evidence", *why).exit_code == 0
+    assert run("release", "start", str(plan), "--replace", *why).exit_code == 0
+    promote, start = [decode_command(one.value() or b"") for one in read_to_end(broker, broker.topic(COMMANDS))]
+    assert (promote.version, promote.skip_evidence, promote.expected_epoch) == ("v2", True, 7)
+    assert (start.replace, start.skip_evidence, start.expected_epoch) == (True, False, 7)
+
+
 def test_without_a_worker_the_wait_is_bounded(run: Run) -> None:
     """Nobody answers: exit 3 after the given time, and the line says that the command is written all the same."""
     began = time.monotonic()

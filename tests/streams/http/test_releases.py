@@ -93,6 +93,29 @@ def test_commands_are_carried_out_or_refused_with_a_reason() -> None:
     ask(looped(STARTED), questions)
 
 
+def test_a_start_may_replace_and_commands_may_name_the_epoch_they_answer_to() -> None:
+    """What the query says of a start, and what the body says of a command."""
+
+    async def questions(client: Client) -> None:
+        async def start(query: str) -> tuple[int, Any]:
+            response = await client.post(f"{RELEASE}?{query}", data=EXAMPLE.encode())
+            return response.status, await response.json(content_type=None)
+
+        assert (await start(""))[0] == 409
+        status, found = await start("replace=perhaps")
+        assert (status, found["field"]) == (400, "replace")
+        assert (await start("replace=true&expected_epoch=7"))[0] == 409
+        status, found = await start("replace=true&expected_epoch=1")
+        assert (status, found["action"], found["epoch"]) == (201, "start", 3)
+        order = {"command": "promote", "reason": "x", "expected_epoch": 3}
+        response = await client.post(f"{RELEASE}/commands", json=order)
+        assert response.status == 409
+        response = await client.post(f"{RELEASE}/commands", json=order | {"skip_evidence": True})
+        assert (response.status, (await response.json())["state"]) == (201, "promoted")
+
+    ask(looped(STARTED), questions)
+
+
 @pytest.mark.parametrize(
     "order",
     [
