@@ -13,7 +13,7 @@ from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases import groups as user_groups
 from releases import harm as harm_budget
-from releases import watch
+from releases import split_check, watch
 from releases.counting import Counting, count, start_counting
 from releases.delays import add_delays, start_delays
 from releases.gates import Gate, Known, gate_of
@@ -92,6 +92,11 @@ def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
 def asked(state: JudgeState, route: Route) -> JudgeState:
     """A route was sent to the routers, for the first time or again."""
     return msgspec.structs.replace(state, split=follow(state.split, route))
+
+
+def ticked(state: JudgeState, now_ms: int) -> JudgeState:
+    """A tick came at ``now_ms``, Unix ms of log time: some worker is there."""
+    return msgspec.structs.replace(state, split=split_check.ticked(state.split, now_ms))
 
 
 def observe(

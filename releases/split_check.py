@@ -64,6 +64,8 @@ class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     ratio : of what was counted.
     checked, misplaced : units that a canary owned or answered, and those that another version answered than the owner.
     epochs_told : some unit has named its epoch: the routers do, and leave it out only when no route was in force.
+    ticked_ms : when the last tick came, Unix ms of log time: then a worker was there to renew routes. 0 before any, and
+        where nobody ticks.
     """
 
     ratio: SampleRatioState
@@ -74,6 +76,7 @@ class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     checked: int = 0
     misplaced: int = 0
     epochs_told: bool = False
+    ticked_ms: int = 0
 
 
 class _Unit(msgspec.Struct, frozen=True):
@@ -95,14 +98,27 @@ def follow(split: SplitSeen, route: Route) -> SplitSeen:
 
     When it is sent again after a pause, routers may have lost their lease meanwhile: it counts as new.
     """
-    now_ms = route.issued_at_ms
-    lapsed = now_ms - split.published_ms > 2 * RENEW_MS
-    known = split.asked
+    now_ms, known = route.issued_at_ms, split.asked
     if not known or known[-1].epoch != route.epoch:
         known = (*known, Asked(route.epoch, now_ms, dict(route.weights_ppm), route.rules))[-EPOCHS_KEPT:]
-    elif lapsed:
-        known = (*known[:-1], msgspec.structs.replace(known[-1], since_ms=now_ms))
+    elif now_ms - split.published_ms > 2 * RENEW_MS:
+        known = _begun_anew(known, now_ms)
     return msgspec.structs.replace(split, asked=known, published_ms=now_ms)
+
+
+def ticked(split: SplitSeen, now_ms: int) -> SplitSeen:
+    """After a tick at ``now_ms``, Unix ms of log time.
+
+    Without ticks no worker was there, whatever its fold says afterwards of routes that it renewed at those log times:
+    the route in force counts as new when they come again.
+    """
+    away = split.ticked_ms and now_ms - split.ticked_ms > 2 * RENEW_MS
+    known = _begun_anew(split.asked, now_ms) if away else split.asked
+    return msgspec.structs.replace(split, asked=known, ticked_ms=now_ms)
+
+
+def _begun_anew(known: tuple[Asked, ...], now_ms: int) -> tuple[Asked, ...]:
+    return (*known[:-1], *(msgspec.structs.replace(newest, since_ms=now_ms) for newest in known[-1:]))
 
 
 def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> SplitSeen:
@@ -224,9 +240,10 @@ def split_evidence(plan: Plan, split: SplitSeen) -> Evidence | None:
 def _settled(split: SplitSeen, now_ms: int) -> Asked | None:
     """The route that every router follows now, if there is one."""
     newest = split.asked[-1] if split.asked else None
-    if newest is None or now_ms - newest.since_ms < SETTLED_MS or now_ms - split.published_ms > 2 * RENEW_MS:
+    if newest is None or now_ms - newest.since_ms < SETTLED_MS:
         return None
-    return newest
+    told_ms = min(split.published_ms, split.ticked_ms or now_ms)
+    return newest if now_ms - told_ms <= 2 * RENEW_MS else None
 
 
 def _batch(plan: Plan, found: list[_Unit]) -> SplitBatch:

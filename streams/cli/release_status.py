@@ -37,6 +37,7 @@ def status(loaded: Loaded, service: str, as_json: bool) -> int:
         click.echo(decision_line(latest))
         for item in latest.evidence:
             click.echo(evidence_line(item))
+        click.echo(f"{latest.release_id}, epoch {latest.epoch}")
         if found.route is not None:
             click.echo(_route_line(found.route, time.time_ns() // 1_000_000))
     return exit_code(latest.state if latest else None)

@@ -14,7 +14,7 @@ from detectors.blocks import due
 from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases.asking import ask
-from releases.judge import JudgeState, asked, basis_of, begin_step, start_judge
+from releases.judge import JudgeState, asked, basis_of, begin_step, start_judge, ticked
 from releases.judge import observe as observe_beat
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
@@ -115,6 +115,8 @@ def fold(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
         case SliceSeen():
             service, effects = _judge(service, item)
         case TimePassed():
+            if service.stored.judge is not None:
+                service = _with(service, judge=ticked(service.stored.judge, now_ms))
             service, effects = (
                 _judge(service, item) if beats.closable(service.stored) else _step(service, Ticked(item.offset))
             )

@@ -24,6 +24,7 @@ from releases.split_check import (
     split_broken,
     split_evidence,
     start_split,
+    ticked,
 )
 from schemas.decision import State
 from schemas.evidence import Verdict
@@ -158,6 +159,23 @@ def test_the_fallback_of_a_lapsed_lease_is_no_broken_split() -> None:
     assert verdict_of(plan, split) is Verdict.PASS
     split = see(plan, split, crowd.come(2_000, share=0.02, epoch=1, start=3_000), now_ms=119_500)
     assert verdict_of(plan, split) is Verdict.ERROR
+
+
+def test_while_nobody_ticks_no_route_is_in_force() -> None:
+    """The same where routers tell no epochs: the worker reads of its absence by the ticks that are missing."""
+    plan, crowd = plan_of(), Crowd(7)
+    split = told(plan, route_of(1, v2=100_000))
+    for now_ms in range(1_000, 200_000, 1_000):
+        away = 100_000 < now_ms < 140_000
+        split = split if away else ticked(split, now_ms)
+        split = split if now_ms % RENEW_MS else follow(split, route_of(1, at_ms=now_ms, v2=100_000))
+        share = 0.0 if 130_000 < now_ms <= 142_000 else 0.1
+        split = see(plan, split, crowd.come(40, share=share, start=now_ms // 25), now_ms=now_ms)
+    assert verdict_of(plan, split) is Verdict.PASS
+    found = split_evidence(plan, split)
+    # A lease after the start until two renewals were missed, and again a lease after the ticks came back.
+    assert found is not None
+    assert found.n_baseline + found.n_canary == 40 * (86 + 25)
 
 
 def test_an_unknown_epoch_and_another_version_are_left_out() -> None:

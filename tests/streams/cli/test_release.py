@@ -185,6 +185,7 @@ def test_status_says_when_the_lease_has_run_out(broker: Settings, run: Run) -> N
         client.produce(broker.topic(CONTROL), encode_route(route), b"chat")
     assert client.flush(10) == 0
     result = run("release", "status", "chat")
+    assert "chat-1, epoch 1" in result.stdout.splitlines()
     assert result.exit_code == 0
     assert re.search(r"the lease ran out 3\d s ago, routers are back on v1", result.stdout)
 
