@@ -213,8 +213,8 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
 
 
 def _hours(plan: Plan) -> list[str]:
-    windows = plan.ramp.windows
-    return [f"Opens more only at: {hours_text(windows)}. Outside, it holds, and rolls back."] if windows else []
+    hours = hours_text(plan.ramp.windows, plan.ramp.holidays)
+    return [f"Opens more only at: {hours}. Outside, it holds, and rolls back."] if hours else []
 
 
 def _limits(plan: Plan) -> list[str]:

@@ -135,7 +135,8 @@ def _opened(state: ReleaseState, release: Release) -> Outcome | None:
     if any(release.seen_ms[version] <= since_ms for version in (*release.running, release.plan.baseline)):
         # A PASS of evidence that is all from before says nothing of a version that has fallen silent.
         return None
-    closed = not open_at(release.plan.ramp.windows, now_ms)
+    ramp = release.plan.ramp
+    closed = not open_at(ramp.windows, now_ms, ramp.holidays)
     if release.held_since_ms is not None:
         if closed or breach(release, now_ms=now_ms) is not None or now_ms - release.held_since_ms < HELD_MS_AT_LEAST:
             return None
@@ -143,7 +144,7 @@ def _opened(state: ReleaseState, release: Release) -> Outcome | None:
     if now_ms - release.step_since_ms < release.hold_ms:
         return None
     if closed:
-        opens = opening_text(release.plan.ramp.windows, now_ms)
+        opens = opening_text(ramp.windows, now_ms, ramp.holidays)
         return settle(state, held(release, f"waits for the window that opens at {opens}; {why}"))
     if release.opened < len(release.stages) or release.next_group != release.group:
         return settle(state, advanced(release, why))

@@ -155,6 +155,8 @@ def _located(message: str, tree: yaml.Node, file: str, kind: type) -> FileError:
         what = f"found {found!r}" + (f"; allowed are {', '.join(choices)}" if choices else "")
     elif expected := _EXPECTED.fullmatch(what):
         what = _mistyped(expected["allowed"], expected["got"] or "", found)
+    elif "RFC3339 encoded date" in what:
+        what = f"found {found!r}; allowed is a day such as 2026-12-24"
     elif found is not None and "found" not in what:
         what = f"found {found!r}; {what[0].lower()}{what[1:]}"
     return FileError(file=file, line=_line_of(tree, path), field=_field(path), what=what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 
 from schemas.file_errors import RuleError
@@ -9,6 +11,7 @@ from schemas.units import Days, TimeOfDay
 from schemas.zones import zone_of
 
 WINDOWS_MAX = 20
+HOLIDAYS_MAX = 366
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -35,3 +38,14 @@ def check_windows(path: str, windows: tuple[Window, ...]) -> None:
             zone_of(window.zone)
         except ValueError as error:
             raise RuleError(f"{here}.zone", str(error)) from error
+
+
+def check_holidays(path: str, holidays: tuple[date, ...], windows: tuple[Window, ...]) -> None:
+    """Check what types cannot say; raises :class:`RuleError` with a path from the plan's root."""
+    if len(holidays) > HOLIDAYS_MAX:
+        raise RuleError(path, f"found {len(holidays)} days; allowed are {HOLIDAYS_MAX}")
+    if len(set(holidays)) != len(holidays):
+        twice = next(day for day in holidays if holidays.count(day) > 1)
+        raise RuleError(path, f"found {twice} twice")
+    if holidays and not windows:
+        raise RuleError(path, "found days and no windows; on a holiday no window begins, so name windows")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import msgspec
 
 from schemas.event import NAME_LENGTH_MAX, SEGMENTS_MAX
 from schemas.file_errors import RuleError
-from schemas.opening_hours import Window, check_windows
+from schemas.opening_hours import Window, check_holidays, check_windows
 from schemas.units import PPM, Duration, Share
 
 STEPS_MAX = 200
@@ -32,10 +33,12 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     Parameters
     ----------
     windows : opening hours; without any, always.
+    holidays : days, by the clock of each window's zone, on which no window begins.
     segments : groups of segments, each of which takes all steps in its turn; ``*`` is everyone else.
     """
 
     windows: tuple[Window, ...] = ()
+    holidays: tuple[date, ...] = ()
     segments: tuple[tuple[str, ...], ...] = ()
 
 
@@ -106,6 +109,7 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     # Without traffic of its own the baseline is no comparison; promotion is what gives a canary everything.
     share_max = (PPM - 1) // canaries
     check_windows("$.ramp.windows", ramp.windows)
+    check_holidays("$.ramp.holidays", ramp.holidays, ramp.windows)
     _check_segments(ramp)
     match ramp:
         case Stages(steps=steps):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from releases.explain import explain
 from releases.opening_hours import next_opening, open_at, opening_text
 from schemas.command import Verb
 from schemas.decision import Action, State
@@ -154,6 +155,45 @@ def friday_at(text: str) -> Story:
     story.now_ms = utc(f"2025-11-21T{text}")
     story.command(Verb.START, plan=story.plan)
     return story
+
+
+def test_a_holiday_begins_no_window() -> None:
+    """By the calendar of the window's zone; what began on the day before goes on over midnight."""
+    office, christmas = [window("09:00", "17:00", "mon-fri")], [date(2026, 12, 24), date(2026, 12, 25)]
+    before = utc("2026-12-23T17:00")
+    assert opening_text(office, before) == "Thu 2026-12-24 09:00 Europe/Berlin"
+    assert opening_text(office, before, christmas) == "Mon 2026-12-28 09:00 Europe/Berlin"
+    noon = utc("2026-12-24T12:00")
+    assert [open_at(office, noon, days) for days in ((), christmas)] == [True, False]
+    night = [window("22:00", "06:00", "mon-sun", "Pacific/Auckland")]
+    late, early = utc("2026-12-23T15:00"), utc("2026-12-24T15:00")  # 04:00 on the 24th and on the 25th in Auckland
+    assert [open_at(night, at_ms, christmas[:1]) for at_ms in (late, early)] == [True, False]
+
+
+@given(
+    st.lists(st.dates(date(2026, 1, 1), date(2026, 3, 1)), max_size=40, unique=True),
+    st.integers(utc("2026-01-01T00:00"), utc("2026-02-01T00:00")),
+)
+def test_it_opens_on_the_first_day_that_is_no_holiday(holidays: list[date], now_ms: int) -> None:
+    """However many there are in a row."""
+    found = next_opening([window("09:00", "17:00", zone="UTC")], now_ms, holidays)
+    assert found is not None
+    opens = datetime.fromtimestamp(found[0] / 1000, UTC)
+    assert (opens.hour, opens.minute, opens.date() in holidays) == (9, 0, False)
+    day = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    between = [day + timedelta(days=ahead) for ahead in range(1, (opens.date() - day).days)]
+    assert set(between) <= set(holidays)
+
+
+def test_a_ramp_waits_over_its_holidays() -> None:
+    """The plan's list reaches the state machine, and `plan check` says it."""
+    plan = plan_of(PLAN.replace("  windows:", "  holidays: [2025-11-24]\n  windows:"))
+    story = Story(plan, begin=False)
+    story.now_ms = utc("2025-11-21T15:59")
+    story.command(Verb.START, plan=plan)
+    story.keep(Verdict.PASS, 10 * MINUTE_MS)
+    assert "waits for the window that opens at Tue 2025-11-25 09:00 Europe/Berlin" in story.last.reason
+    assert any("not on 2025-11-24" in line for line in explain(plan))
 
 
 def test_outside_the_window_nothing_advances() -> None:

@@ -77,7 +77,7 @@ MISTAKES = [
     (
         "kind: stages",
         "kind: adaptive",
-        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, windows, segments",
+        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, windows, holidays, segments",
     ),
     (
         RAMP,
@@ -143,7 +143,7 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over, windows, segments",
+        "9: ramp.every: unknown field; allowed are from, to, over, windows, holidays, segments",
     ),
     (
         RAMP,
@@ -159,6 +159,21 @@ MISTAKES = [
         RAMP,
         "  {kind: exponential, from: 0.0001%, to: 50%, factor: 1.01, every: 1m}\n",
         "9: ramp.factor: found 1.01, which makes 1320 steps; allowed are 200",
+    ),
+    (
+        RAMP,
+        f"  holidays: [2026-12-24]\n{RAMP}",
+        "9: ramp.holidays: found days and no windows; on a holiday no window begins, so name windows",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '09:00', to: '17:00'}}]\n  holidays: [2026-12-24, 2026-12-25, 2026-12-24]\n{RAMP}",
+        "10: ramp.holidays: found 2026-12-24 twice",
+    ),
+    (
+        RAMP,
+        f"  windows: [{{from: '09:00', to: '17:00'}}]\n  holidays: [christmas]\n{RAMP}",
+        "10: ramp.holidays[0]: found 'christmas'; allowed is a day such as 2026-12-24",
     ),
     (
         RAMP,
