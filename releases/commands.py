@@ -9,10 +9,21 @@ import msgspec
 from releases.machine_io import Effect, Refuse
 from releases.ramps.ramp import stages_of
 from releases.release_id import release_id, salt_of
-from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState
+from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState, Scheduled
 from releases.routing import weights_of
-from releases.transitions import Move, Outcome, aborted, promoted, resumed, rolled_back, settle
-from releases.wording import duration_text, group_text, names_text, share_text, weights_text
+from releases.transitions import (
+    Move,
+    Outcome,
+    aborted,
+    begun,
+    promoted,
+    resumed,
+    rolled_back,
+    scheduled,
+    settle,
+    started,
+)
+from releases.wording import group_text, names_text, share_text, weights_text
 from schemas.command import Command, Verb, check_command
 from schemas.decision import Action, Refusal, State, encode_record, hash_of
 from schemas.evidence import Verdict
@@ -83,12 +94,10 @@ def _start(state: ReleaseState, command: Command) -> Move | str:
     if plan is None:
         return "plan: missing; a start command carries a plan"
     release = new_release(plan, number=state.started + 1, now_ms=state.now_ms)
-    held = duration_text(release.hold_ms)
-    where = group_text(plan, release.group)
-    reason = (
-        f"Started {weights_text(release.canary_weights_ppm)}{where} beside {plan.baseline}, held for {held} at least"
-    )
-    return Move(release, Action.START, reason)
+    at_ms = plan.ramp.start
+    if at_ms is None or at_ms <= state.now_ms:
+        return started(release)
+    return scheduled(release, Scheduled(int(at_ms), command.actor, command.id))
 
 
 def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
@@ -125,6 +134,8 @@ def _steer(state: ReleaseState, command: Command) -> Move | str:
 
 
 def _move(release: Release, command: Command, *, now_ms: int) -> Move | str:
+    if release.scheduled is not None and command.command in {Verb.PAUSE, Verb.PROMOTE, Verb.SET_WEIGHT}:
+        return f"release {release.id} is scheduled and nobody has its canaries; resume starts it now, abort ends it"
     match command.command:
         case Verb.START:
             return f"release {release.id} is {release.state.value}"
@@ -152,6 +163,8 @@ def _pause(release: Release) -> Move | str:
 
 
 def _resume(release: Release, *, now_ms: int) -> Move | str:
+    if release.scheduled is not None:
+        return begun(release, release.scheduled, now_ms=now_ms)
     if release.state is State.RAMPING:
         return f"release {release.id} is ramping already"
     said = release.assessment

@@ -213,8 +213,9 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
 
 
 def _hours(plan: Plan) -> list[str]:
-    hours = hours_text(plan.ramp.windows, plan.ramp.holidays)
-    return [f"Opens more only at: {hours}. Outside, it holds, and rolls back."] if hours else []
+    start, hours = plan.ramp.start, hours_text(plan.ramp.windows, plan.ramp.holidays)
+    begins = [f"Starts by itself on {start.shown()}; until then {plan.baseline} serves."] if start is not None else []
+    return [*begins, *([f"Opens more only at: {hours}. Outside, it holds, and rolls back."] if hours else [])]
 
 
 def _limits(plan: Plan) -> list[str]:

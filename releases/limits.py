@@ -40,10 +40,13 @@ def breach(release: Release, *, now_ms: int) -> Breach | None:
 
     - Nothing known for ``no_data.after`` (a canary with traffic or the baseline is silent, or the judge says NO_DATA or
       ERROR): as configured; for ``no_data_rollback``: roll back. ERROR holds at once, since no verdict can be trusted.
+    - Of a release that is scheduled none: it has no traffic, and its time has not begun.
     - ``max_duration`` since the start: roll back, paused or not. Who has not shown to be good by then is not.
     - No PASS for ``inconclusive.after``, counted from when the step's hold was over or the release was resumed: as
       configured. A paused release is exempt: there the waiting is an operator's wish.
     """
+    if release.state is State.SCHEDULED:
+        return None
     limits = release.plan.limits
     silence = longest_silence(release, now_ms=now_ms)
     if silence is not None:

@@ -24,7 +24,7 @@ from releases.machine_io import Commanded, Fenced, Judged, MachineInput, Publish
 from releases.opening_hours import open_at, opening_text
 from releases.release_state import Assessment, Release, ReleaseState
 from releases.routing import renewal_due, route_of
-from releases.transitions import Outcome, advanced, held, promoted, resumed, rolled_back, settle
+from releases.transitions import Outcome, advanced, begun, held, promoted, resumed, rolled_back, settle
 from schemas.decision import State
 from schemas.evidence import Verdict
 
@@ -66,7 +66,7 @@ def step(state: ReleaseState, input_: MachineInput, now_ms: int) -> Outcome:
         case Judged():
             return _judged(state, input_)
         case Ticked():
-            return _waited(state) or _renewed(state)
+            return _waited(state) or _begun(state) or _renewed(state)
         case Fenced():
             return _fenced(state, input_)
         case _:
@@ -87,7 +87,7 @@ def _judged(state: ReleaseState, judged: Judged) -> Outcome:
     state = msgspec.structs.replace(state, release=release)
     if judged.verdict is Verdict.FAIL and judged.fail_action == "rollback":
         return settle(state, rolled_back(release, judged.reason))
-    return _waited(state) or _opened(state, release) or _renewed(state)
+    return _waited(state) or _begun(state) or _opened(state, release) or _renewed(state)
 
 
 def _absorbed(release: Release, judged: Judged, *, now_ms: int) -> Release:
@@ -123,6 +123,14 @@ def _waited(state: ReleaseState) -> Outcome | None:
         # One that rolls back has done so where it came in: this is of a gate with `action: hold`.
         return settle(state, held(release, release.assessment.reason))
     return settle(state, held(release, found.reason, verdict=found.verdict)) if found is not None else None
+
+
+def _begun(state: ReleaseState) -> Outcome | None:
+    """The start that an operator has scheduled, when its time has come."""
+    release = state.release
+    if release is None or not release.active or release.scheduled is None or state.now_ms < release.scheduled.at_ms:
+        return None
+    return settle(state, begun(release, release.scheduled, now_ms=state.now_ms))
 
 
 def _opened(state: ReleaseState, release: Release) -> Outcome | None:

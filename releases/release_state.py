@@ -26,6 +26,14 @@ class Assessment(msgspec.Struct, frozen=True):
     through: dict[str, int] = {}
 
 
+class Scheduled(msgspec.Struct, frozen=True):
+    """When a release begins, Unix ms of log time, and the command that asked for it."""
+
+    at_ms: int
+    actor: str
+    command_id: str
+
+
 class Release(msgspec.Struct, frozen=True):
     """One release of one service, from its start to its end and beyond (its last route stays in force).
 
@@ -41,6 +49,7 @@ class Release(msgspec.Struct, frozen=True):
     unknown_since_ms : since when the judge has been saying NO_DATA or ERROR without a break.
     judged_ms : when the judge last said anything; the start counts.
     published_ms : when its route was last sent.
+    scheduled : while it waits for its start.
     group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
     """
 
@@ -62,6 +71,7 @@ class Release(msgspec.Struct, frozen=True):
     assessment: Assessment = Assessment()
     promoted: str | None = None
     group: int = 0
+    scheduled: Scheduled | None = None
 
     @property
     def active(self) -> bool:

@@ -8,13 +8,13 @@ import msgspec
 
 from releases.machine_io import Decide, Effect, Publish
 from releases.ramps.adaptive import within_reach
-from releases.release_state import Release, ReleaseState
+from releases.release_state import Release, ReleaseState, Scheduled
 from releases.routing import observed, route_of, weights_of
 from releases.wording import duration_text, group_text, sentence, share_text, weights_text
 from schemas.decision import Action, Decision, State, encode_record, hash_of, plan_hash
 from schemas.evidence import Verdict
 from schemas.ramp import Adaptive
-from schemas.units import PPM
+from schemas.units import PPM, Moment
 
 ACTOR = "serinus"
 """Who decided, where no operator did."""
@@ -91,6 +91,41 @@ def _restart_clocks(before: Release | None, after: Release, now_ms: int) -> Rele
     return msgspec.structs.replace(after, **changes)
 
 
+def started(release: Release) -> Move:
+    """The first step of the ramp is open."""
+    held_for = duration_text(release.hold_ms)
+    where = group_text(release.plan, release.group)
+    shown = weights_text(release.canary_weights_ppm)
+    reason = f"Started {shown}{where} beside {release.plan.baseline}, held for {held_for} at least"
+    return Move(release, Action.START, reason)
+
+
+def scheduled(release: Release, order: Scheduled) -> Move:
+    """The release waits on the baseline until its first step is opened.
+
+    Parameters
+    ----------
+    release : at its first step.
+    """
+    first = weights_text(release.canary_weights_ppm)
+    changes = {"state": State.SCHEDULED, "weights_ppm": weights_of(release.plan, {}), "opened": 0, "scheduled": order}
+    after = msgspec.structs.replace(release, **changes)
+    baseline = release.plan.baseline
+    return Move(after, Action.START, f"Scheduled {first} beside {baseline} for {Moment(order.at_ms).shown()}")
+
+
+def begun(release: Release, order: Scheduled, *, now_ms: int) -> Move:
+    """What was scheduled starts: the same command opens the first step now."""
+    weights = dict.fromkeys(release.plan.canaries, release.stages[0].weight_ppm)
+    changes = {
+        "state": State.RAMPING, "weights_ppm": weights_of(release.plan, weights), "opened": 1,
+        "started_ms": now_ms, "resumed_ms": now_ms, "scheduled": None,
+    }  # fmt: skip
+    move = started(msgspec.structs.replace(release, **changes))
+    reason = f"{move.reason}, as {order.actor} had scheduled it"
+    return msgspec.structs.replace(move, reason=reason, actor=order.actor, command_id=order.command_id)
+
+
 def rolled_back(release: Release, why: str | None = None, *, verdict: Verdict | None = None) -> Move:
     """All traffic back to the baseline, for good."""
     where = group_text(release.plan, release.group) if release.active else ""
@@ -165,4 +200,5 @@ def _because(why: str | None) -> str:
 
 
 def _ended(release: Release, state: State) -> Release:
-    return msgspec.structs.replace(release, state=state, weights_ppm={release.plan.baseline: PPM}, promoted=None)
+    weights = {release.plan.baseline: PPM}
+    return msgspec.structs.replace(release, state=state, weights_ppm=weights, promoted=None, scheduled=None)

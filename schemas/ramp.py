@@ -10,7 +10,7 @@ import msgspec
 from schemas.event import NAME_LENGTH_MAX, SEGMENTS_MAX
 from schemas.file_errors import RuleError
 from schemas.opening_hours import Window, check_holidays, check_windows
-from schemas.units import PPM, Duration, Share
+from schemas.units import PPM, Duration, Moment, Share
 
 STEPS_MAX = 200
 GROUPS_MAX = 8
@@ -32,11 +32,13 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     Parameters
     ----------
+    start : when the first step is opened by itself; at once when that is over, or left out.
     windows : opening hours; without any, always.
     holidays : days, by the clock of each window's zone, on which no window begins.
     segments : groups of segments, each of which takes all steps in its turn; ``*`` is everyone else.
     """
 
+    start: Moment | None = None
     windows: tuple[Window, ...] = ()
     holidays: tuple[date, ...] = ()
     segments: tuple[tuple[str, ...], ...] = ()

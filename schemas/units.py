@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -150,16 +151,42 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
+class Moment(int):
+    """Unix ms; written as an ISO time with its zone: ``2026-12-01T09:00:00+01:00``.
+
+    >>> Moment.parse("2026-12-01T09:00:00+01:00").text(), Moment.parse("2026-12-01T08:00Z").shown()
+    ('2026-12-01T08:00:00Z', 'Tue 2026-12-01 08:00 UTC')
+    """
+
+    @classmethod
+    def parse(cls, text: object) -> Moment:
+        try:
+            # YAML makes a time of what looks like one, and JSON does not.
+            at = text if isinstance(text, datetime) else datetime.fromisoformat(str(text))
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None or not 1970 <= at.year <= 9998:
+            raise ValueError(f"found {str(text)[:40]!r}; allowed is a time with its zone such as 2026-12-01T09:00:00Z")
+        return cls(int(at.timestamp()) * 1000)
+
+    def text(self) -> str:
+        return datetime.fromtimestamp(self // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def shown(self) -> str:
+        """For people."""
+        return datetime.fromtimestamp(self // 1000, UTC).strftime("%a %Y-%m-%d %H:%M UTC")
+
+
 def decode_hook(kind: type, value: object) -> Any:
     """msgspec's hook for the types above, when decoding or converting."""
-    if kind is Duration or kind is Share or kind is Fraction or kind is TimeOfDay or kind is Days:
+    if kind in {Duration, Share, Fraction, TimeOfDay, Days, Moment}:
         return kind.parse(value)
     raise NotImplementedError(f"no way to decode a {kind}")
 
 
 def encode_hook(value: object) -> Any:
     """msgspec's hook for the types above, when encoding."""
-    if isinstance(value, Duration | Share | Fraction | TimeOfDay | Days):
+    if isinstance(value, Duration | Share | Fraction | TimeOfDay | Days | Moment):
         return value.text()
     raise NotImplementedError(f"no way to encode a {type(value)}")
 
@@ -178,4 +205,6 @@ def schema_hook(kind: type) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^(?:{_TIME.pattern})$", "examples": ["09:00", "17:30"]}
     if kind is Days:
         return {"type": "string", "pattern": f"^{_DAYS.pattern}$", "examples": ["mon-fri", "sat,sun"]}
+    if kind is Moment:
+        return {"type": "string", "format": "date-time", "examples": ["2026-12-01T09:00:00+01:00"]}
     raise NotImplementedError(f"no JSON Schema for a {kind}")

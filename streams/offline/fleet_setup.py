@@ -36,7 +36,8 @@ def columns_read(world: World, plan: Plan) -> Columns:
         gate.kind in kinds and gate.on_fail == "rollback" and gate.range is None and not gate.delayed
         for gate in plan.gates
     )
-    if not judged or isinstance(plan.ramp, Adaptive) or plan.ramp.segments or plan.ramp.windows:
+    ramp = plan.ramp
+    if not judged or isinstance(ramp, Adaptive) or ramp.segments or ramp.windows or ramp.start is not None:
         judges = "rates and means of users" if by_unit else "rates, means, quantiles and output mixes of requests"
         raise ValueError(
             f"a fleet judges {judges}, at once and by segment, with gates that roll back and ramps of known steps"

@@ -77,7 +77,7 @@ MISTAKES = [
     (
         "kind: stages",
         "kind: adaptive",
-        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, windows, holidays, segments",
+        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, start, windows, holidays, segments",
     ),
     (
         RAMP,
@@ -143,7 +143,7 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over, windows, holidays, segments",
+        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments",
     ),
     (
         RAMP,
@@ -159,6 +159,16 @@ MISTAKES = [
         RAMP,
         "  {kind: exponential, from: 0.0001%, to: 50%, factor: 1.01, every: 1m}\n",
         "9: ramp.factor: found 1.01, which makes 1320 steps; allowed are 200",
+    ),
+    (
+        RAMP,
+        f"  start: 2026-12-01 09:00:00\n{RAMP}",
+        "9: ramp.start: found '2026-12-01 09:00:00'; allowed is a time with its zone such as 2026-12-01T09:00:00Z",
+    ),
+    (
+        RAMP,
+        f"  start: tomorrow\n{RAMP}",
+        "9: ramp.start: found 'tomorrow'; allowed is a time with its zone such as 2026-12-01T09:00:00Z",
     ),
     (
         RAMP,
