@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from serinus import Clock, Router
+from serinus import Clock, Router, RouterState
 from serinus.lease import CLOCK_SKEW_MS
 
 T0_MS = 1_763_632_800_000
@@ -60,6 +60,39 @@ def at() -> Time:
 @pytest.fixture
 def router(at: Time) -> Router:
     return Router(service="chat", fallback="v1", clock=at.clock())
+
+
+def test_a_change_is_told_once_and_a_renewal_is_none(at: Time) -> None:
+    """Another decision, a lease that ran out and one that came back are changes; what is told can be read as it is."""
+    told: list[RouterState] = []
+    router = Router(service="chat", fallback="v1", clock=at.clock(), on_change=told.append)
+    router.apply(record())
+    at.pass_ms(10_000)
+    router.apply(record(issued_at_ms=T0_MS + 10_000))
+    router.apply(record(epoch=2, issued_at_ms=T0_MS + 10_000, weights_ppm={"v1": 900_000, "v2": 100_000}))
+    at.pass_ms(LEASE_MS)
+    router.apply(record())
+    router.apply(record(epoch=2, issued_at_ms=T0_MS + 40_000))
+    assert [(state.epoch, state.on_fallback, state.in_force is None) for state in told] == [
+        (1, False, False),
+        (2, False, False),
+        (2, True, True),
+        (2, False, False),
+    ]
+    assert "has run out" in told[2].reason
+
+
+def test_what_a_callback_raises_is_no_requests_trouble(at: Time) -> None:
+    """It is logged; routes go on, and it may look at the router that calls it."""
+
+    def raising(_state: RouterState) -> None:
+        seen.append(router.choose("user-1"))
+        raise RuntimeError("a page that nobody wrote")
+
+    seen: list[str] = []
+    router = Router(service="chat", fallback="v1", clock=at.clock(), on_change=raising)
+    assert router.apply(record()) == "applied"
+    assert (seen, router.choose("user-1")) == (["v2"], "v2")
 
 
 def test_starts_on_the_fallback(router: Router) -> None:

@@ -37,6 +37,7 @@ class ControlTopic:
     config: further librdkafka properties.
     receive: called with (key, value) of each record in the background thread; value None is a tombstone.
     log: where troubles are reported.
+    idle: called in the background thread at every look that finds no record, some ten times a second.
     """
 
     def __init__(
@@ -46,12 +47,15 @@ class ControlTopic:
         config: Config,
         receive: Callable[[bytes | None, bytes | None], None],
         log: QuietLog,
+        *,
+        idle: Callable[[], None],
     ) -> None:
         self._brokers = brokers
         self._topic = topic
         self._config = config
         self._receive = receive
         self._log = log
+        self._idle = idle
         self._stop = threading.Event()
         self.connected = False
         # Built here and not in the thread, so that a wrong property is an error of the caller.
@@ -94,6 +98,8 @@ class ControlTopic:
             message = consumer.poll(_POLL_S)
             # Counted only when idle: a backlog is read first.
             polls += message is None
+            if message is None:
+                self._idle()
             if message is not None and not self._take(message):
                 assigned = []
 

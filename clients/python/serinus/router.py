@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -43,6 +44,7 @@ class RouterState:
     records: number of records by outcome.
     choose_failures: requests that got the fallback because their arguments could not be used.
     last_error: what was wrong with the last invalid route.
+    in_force: the newest route while its lease holds, else None.
     """
 
     service: str
@@ -59,6 +61,7 @@ class RouterState:
     records: dict[str, int]
     choose_failures: int
     last_error: str
+    in_force: Route | None = None
 
 
 class Router:
@@ -75,6 +78,9 @@ class Router:
     config: further librdkafka properties, such as ``security.protocol``.
     topic_prefix: put before ``canary.control``.
     start: False: do not follow Kafka yet; `start` does.
+    on_change: called with the state when another decision's route is in force, or none any more; not at renewals. One
+        call at a time, in the background thread or in that of `apply`; in asyncio hand the state on by
+        ``loop.call_soon_threadsafe``. What it raises is logged.
     clock: wall and monotonic clock.
 
     Raises
@@ -97,6 +103,7 @@ class Router:
         config: Config | None = None,
         topic_prefix: str = "",
         start: bool = True,
+        on_change: Callable[[RouterState], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
         for name, value in (("service", service), ("fallback", fallback)):
@@ -113,6 +120,9 @@ class Router:
         self._lease = Lease(service, fallback, clock)
         self._following: ControlTopic | None = None
         self._start_lock = threading.Lock()
+        self._on_change = on_change
+        self._change_lock = threading.RLock()
+        self._told: int | None = None
         self._start_on_choose = False
         self._choose_failures = 0
         forks.watch(self)
@@ -154,7 +164,9 @@ class Router:
         with self._start_lock:
             if self._following is not None:
                 return
-            self._following = ControlTopic(self._brokers, self.topic, self._config, self._on_record, self._log)
+            self._following = ControlTopic(
+                self._brokers, self.topic, self._config, self._on_record, self._log, idle=self._tell
+            )
 
     def choose(self, unit: str | None = None, *, segment: str = "") -> str:
         """Return the version that answers this request.
@@ -230,6 +242,7 @@ class Router:
             records=dict(self._lease.counts),
             choose_failures=self._choose_failures,
             last_error=self._lease.last_error,
+            in_force=route if remaining_ms > 0 else None,
         )
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -248,6 +261,7 @@ class Router:
         """Runs in a forked child: the thread is gone, the first request starts a new one."""
         self._lease.after_fork()
         self._start_lock = threading.Lock()
+        self._change_lock = threading.RLock()
         if self._following is not None:
             forks.abandon(self._following)
             self._following = None
@@ -265,7 +279,23 @@ class Router:
         outcome = self._lease.receive(record, key)
         if outcome is Outcome.INVALID:
             self._log.warning("route", f"a route for {self.service} was ignored: {self._lease.last_error}")
+        self._tell()
         return outcome
+
+    def _tell(self) -> None:
+        """Say what has changed, a lease that has run out as well; asked at every look at the topic."""
+        if self._on_change is None:
+            return
+        with self._change_lock:
+            state = self.state()
+            epoch = None if state.in_force is None else state.in_force.epoch
+            if epoch == self._told:
+                return
+            self._told = epoch
+            try:
+                self._on_change(state)
+            except Exception as error:
+                self._log.warning("on_change", f"on_change of {self.service} raised {error!r}")
 
     def _reason(self, snapshot: Snapshot) -> str:
         if snapshot.route is not None:

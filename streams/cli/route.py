@@ -1,0 +1,15 @@
+"""`serinus route`: routes for routers that cannot follow Kafka themselves."""
+
+from __future__ import annotations
+
+import click
+
+from streams.cli.route_watch import watch
+
+
+@click.group()
+def route() -> None:
+    """Carry routes to routers that do not follow Kafka themselves."""
+
+
+route.add_command(watch)
