@@ -115,7 +115,7 @@ def fold(service: Service, item: Input) -> tuple[Service, tuple[Effect, ...]]:
         case SliceSeen():
             service, effects = _judge(service, item)
         case TimePassed():
-            if service.stored.judge is not None:
+            if service.stored.judge is not None and active(service.stored.release) is not None:
                 service = _with(service, judge=ticked(service.stored.judge, now_ms))
             service, effects = (
                 _judge(service, item) if beats.closable(service.stored) else _step(service, Ticked(item.offset))
