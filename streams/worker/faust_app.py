@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -62,6 +63,21 @@ def changelog_topic(settings: Settings) -> str:
     return f"{settings.group('worker')}-{TABLE}-changelog"
 
 
+class _ReadOffsets(defaultdict[Any, int | None]):
+    """What Faust has read last of each partition, below which it drops records; of one topic it is to drop none.
+
+    After a seek back, records that were fetched before go on arriving and raise Faust's mark above the place that was
+    sought, so that what was missing came and was dropped. A worker knows by itself what it has had.
+    """
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(lambda: None)
+        self._topic = topic
+
+    def __getitem__(self, tp: Any) -> int | None:
+        return None if tp.topic == self._topic else super().__getitem__(tp)
+
+
 class FaustWorker:
     """A Faust app with two agents and one table, behind :class:`streams.worker.broker_port.BrokerPort`.
 
@@ -98,6 +114,10 @@ class FaustWorker:
 
         class SeekingConsumer(Consumer):
             logger = logging.getLogger("faust.consumer")
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                self._read_offset = _ReadOffsets(inputs)
 
             def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
                 return PromptThread(self, loop=self.loop, beacon=self.beacon)
@@ -186,8 +206,7 @@ class FaustWorker:
             return
         await consumer.seek_wait(places)
         for tp, offset in places.items():
-            # Faust drops what is below the first and never commits what is far above the second.
-            consumer._read_offset[tp] = offset if offset > 0 else None
+            # Faust never commits what is far above this.
             consumer._committed_offset[tp] = offset if offset > 0 else None
 
     async def bounds(self) -> dict[int, tuple[int, int]]:
