@@ -146,6 +146,8 @@ def _gathered(data: Sequence[bytes], count: Ints, kinds: dict[int, np.dtype[Any]
     widths = {len(one) // entries for one, entries in zip(data, count.tolist(), strict=True)}
     if len(widths) == 1:
         return np.frombuffer(b"".join(data), dtype=kinds[widths.pop()])
-    return np.concatenate(
-        [np.frombuffer(one, kinds[len(one) // entries]) for one, entries in zip(data, count.tolist(), strict=True)]
-    )
+    # A signalling NaN, which only a broken producer sends, warns when it is widened; it is refused as any NaN is.
+    with np.errstate(invalid="ignore"):
+        return np.concatenate(
+            [np.frombuffer(one, kinds[len(one) // entries]) for one, entries in zip(data, count.tolist(), strict=True)]
+        )

@@ -24,6 +24,7 @@ from serinus.packer import Packer
 from streams.ingest.aggregate import Aggregator
 from streams.ingest.dead_letters import REASONS
 from streams.ingest.decoder import RecordDecoder
+from streams.ingest.pack_entries import Entries
 from streams.ingest.pack_units import digests_of_hex
 from streams.ingest.records import Records
 from tests.streams.ingest.direct_fold import exact_part
@@ -268,3 +269,10 @@ def test_the_bad_vectors_are_refused(vector: dict[str, Any]) -> None:
 def test_units_are_hashed_as_their_hex_digits(units: list[bytes]) -> None:
     """The hash in bulk is murmur3 of the strings that events in JSON carry."""
     assert digests_of_hex(b"".join(units)).astype("<u8").tobytes() == unit_digests(unit.hex() for unit in units)
+
+
+def test_a_signalling_nan_beside_wider_numbers_is_a_nan() -> None:
+    """Arrays of four and of eight bytes are widened together; what only a broken producer sends makes no noise."""
+    narrow, wide = b"\x01\x00\xa0\x7f", np.array([1.5]).tobytes()
+    found = Entries.of([(0, 1, narrow, b"", 0), (1, 1, wide, b"", 0)]).floats()
+    assert (np.isnan(found[0]), found[1]) == (True, 1.5)
