@@ -10,6 +10,7 @@ from releases.harm import GRID
 from releases.joint_gate import ENOUGH
 from releases.margins import margin_at
 from releases.opening_hours import closed_ms_max, hours_text
+from releases.ramp_picture import ramp_picture
 from releases.ramps.adaptive import LEAP_FACTOR_MAX, fastest_way
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
@@ -75,7 +76,7 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     total = f"Promotion after {_time(holds_ms)} at the earliest"
     if rate_per_s is not None:
         total += f"; expected after {_time(_total_ms(paces))} at {rate_per_s:g} requests/s"
-    lines += [f"{total}.", *_hours(plan), *_limits(plan), *_warnings(plan, paces, rate_per_s)]
+    lines += [_picture(plan, paces), f"{total}.", *_hours(plan), *_limits(plan), *_warnings(plan, paces, rate_per_s)]
     return lines
 
 
@@ -210,6 +211,12 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
         f"{_time(pace.stage.hold_ms)}; then {then} when excluded: {asked}{''.join(waits)}."
     )
     return f"{line} Expected to last {_time(pace.lasts_ms)}." if pace.lasts_ms is not None else line
+
+
+def _picture(plan: Plan, paces: list[Pace]) -> str:
+    each = len(plan.canaries)
+    steps = [(pace.stage.weight_ppm * each, pace.lasts_ms or float(pace.stage.hold_ms)) for pace in paces]
+    return f"The ramp: {ramp_picture(steps)}"
 
 
 def _hours(plan: Plan) -> list[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from releases.explain import explain, paces_of
+from releases.ramp_picture import COLUMNS, ramp_picture
 from schemas.plan import parse_plan
 from schemas.units import PPM
 from tests.releases.story import PLAN, TWO_CANARIES, plan_of
@@ -16,6 +19,14 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "plans").glob("*.yam
 
 def warnings_of(text: str, rate_per_s: float | None = None) -> list[str]:
     return [line for line in explain(plan_of(text), rate_per_s) if line.startswith("Warning: ")]
+
+
+@given(st.lists(st.tuples(st.integers(1, PPM), st.floats(0, 1e9)), min_size=1, max_size=250))
+def test_a_picture_fits_a_line_whatever_the_ramp(steps: list[tuple[int, float]]) -> None:
+    """Two hundred short steps, one of no length at all, a first step of everybody."""
+    drawn = ramp_picture(sorted(steps))
+    assert 2 <= len(drawn) <= 2 * COLUMNS + 1
+    assert list(drawn) == sorted(drawn), "a share that grows is a line that rises"
 
 
 def test_a_plan_in_words() -> None:
@@ -36,6 +47,7 @@ def test_a_plan_in_words() -> None:
         "error_rate worse by 0.5 points (about 3,730 canary requests, 6,086 by unit). Expected to last 5m.",
         "Expected numbers are for a canary as good as v1, with an error rate of 1 % and numbers whose standard "
         "deviation is 1 × their mean.",
+        "The ramp: ▁▁▁▁▁▁▁▁▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆█",
         "Promotion after 12m at the earliest; expected after 12m at 50 requests/s.",
         "Rolled back at once: harm shown by a gate that rolls back, in every step and while paused.",
         "No data for 2m holds the share; for 15m rolls back.",
