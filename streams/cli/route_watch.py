@@ -50,18 +50,17 @@ def in_force(state: RouterState) -> InForce:
     >>> in_force(Router(service="chat", fallback="v1").state()).weights_ppm
     {'v1': 1000000}
     """
-    route = state.in_force
-    if route is None:
+    if state.on_fallback:
         return InForce(state.service, {state.fallback: PPM}, state.fallback, state.reason)
     return InForce(
-        route.service,
-        dict(route.weights_ppm),
-        route.fallback,
-        epoch=route.epoch,
-        release_id=route.release_id,
-        state=route.state,
-        salt=route.salt,
-        rules=tuple(msgspec.to_builtins(rule) for rule in route.rules),
+        state.service,
+        state.weights_ppm,
+        state.fallback,
+        epoch=state.epoch,
+        release_id=state.release_id,
+        state=state.release_state,
+        salt=state.salt,
+        rules=state.rules,
     )
 
 
@@ -133,7 +132,7 @@ class Follower:
         while not stop.is_set() and time.monotonic() - began_s < FIRST_S:
             if self._wait(SETTLED_S, stop, changed):
                 changed.clear()
-            elif self._router.state().in_force is not None:
+            elif not self._router.state().on_fallback:
                 return
 
     def _wait(self, timeout_s: float | None, stop: threading.Event, changed: threading.Event) -> bool:

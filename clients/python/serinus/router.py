@@ -7,7 +7,9 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+from msgspec import to_builtins
 
 from serinus import forks
 from serinus.clocks import Clock
@@ -44,7 +46,7 @@ class RouterState:
     records: number of records by outcome.
     choose_failures: requests that got the fallback because their arguments could not be used.
     last_error: what was wrong with the last invalid route.
-    in_force: the newest route while its lease holds, else None.
+    salt, rules: of the newest route, for who splits by other means; rules as in the route's JSON.
     """
 
     service: str
@@ -61,7 +63,8 @@ class RouterState:
     records: dict[str, int]
     choose_failures: int
     last_error: str
-    in_force: Route | None = None
+    salt: str = ""
+    rules: tuple[dict[str, Any], ...] = ()
 
 
 class Router:
@@ -242,7 +245,8 @@ class Router:
             records=dict(self._lease.counts),
             choose_failures=self._choose_failures,
             last_error=self._lease.last_error,
-            in_force=route if remaining_ms > 0 else None,
+            salt=route.salt if route else "",
+            rules=tuple(to_builtins(rule) for rule in route.rules) if route else (),
         )
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -288,7 +292,7 @@ class Router:
             return
         with self._change_lock:
             state = self.state()
-            epoch = None if state.in_force is None else state.in_force.epoch
+            epoch = None if state.on_fallback else state.epoch
             if epoch == self._told:
                 return
             self._told = epoch
