@@ -97,6 +97,11 @@ class Release(msgspec.Struct, frozen=True):
         return sum(self.canary_weights_ppm.values())
 
     @property
+    def canaries_served(self) -> bool:
+        """Whether anybody may meet a canary: who takes the ramp's steps now, or a user group that has taken them."""
+        return bool(self.canary_share_ppm or self.group)
+
+    @property
     def next_share_ppm(self) -> int:
         """The share of all canaries together after the next step; the whole when promotion comes next.
 

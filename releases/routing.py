@@ -35,7 +35,7 @@ def observed(release: Release, *, now_ms: int) -> bool:
     A worker that still ticks while ingest is dead would otherwise renew the lease for ever. A judge that speaks but has
     seen no requests is another matter: that is evidence of silence, and the plan's no_data rules deal with it.
     """
-    if not release.active or not release.canary_share_ppm:
+    if not release.active or not release.canaries_served:
         return True
     return now_ms - release.judged_ms <= UNOBSERVED_AFTER_MS
 

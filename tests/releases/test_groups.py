@@ -68,6 +68,18 @@ def test_a_rollback_takes_all_groups_back() -> None:
     assert story.last.reason == "Rolled back v2 from 1 % for beta and friends: error_rate says FAIL."
 
 
+def test_a_group_that_has_taken_its_steps_is_watched_while_the_next_has_none() -> None:
+    """At 0 % for the second group the first one still meets the canary: no report, no lease, and then no release."""
+    story = Story(plan_of(GROUPS)).keep(Verdict.PASS, 8 * MINUTE_MS)
+    story.command(Verb.SET_WEIGHT, version="v2", weight_ppm=0)
+    assert story.last.rules[0] == Rule(("internal",), {"v2": 50_000})
+    sent = len(story.routes)
+    for _ in range(20):
+        story.wait(MINUTE_MS).tick()
+    assert story.last.action is Action.ROLLBACK
+    assert {route.rules for route in story.routes[sent:]} == {()}
+
+
 def test_an_operator_moves_the_group_that_is_at_it() -> None:
     """A weight set by hand is that of the present group; promotion is everybody's."""
     story = Story(plan_of(GROUPS))

@@ -146,7 +146,7 @@ class AnySequence(RuleBasedStateMachine):
         if before.release is not None and before.release.epoch == route.epoch:
             assert route.issued_at_ms > before.release.published_ms
         canaries = {v for v in shares if v != self.plan.baseline} | {
-            v for rule in route.rules for v in rule.weights_ppm
+            v for rule in route.rules for v, weight in rule.weights_ppm.items() if weight
         }
         if canaries and not route.state.final:
             assert route.issued_at_ms - self.judged_ms <= UNOBSERVED_AFTER_MS, "a canary runs unobserved"
