@@ -132,7 +132,7 @@ class FaustWorker:
                     thread: Any = self._thread
                     committed = await thread.call_thread(thread._ensure_consumer().seek_to_committed, *others)
                 # The inputs are never sought to the commit, not even on the way to their place: between two seeks
-                # Faust would drop what is below the commit and hand over what is above.
+                # Faust would hand over what lies above the commit, which comes too early.
                 await worker._seek_all(places)
                 return committed | places
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from streams.environment import environment_of
 from streams.kafka import producer
 from streams.settings import Settings
 from streams.topics import CONTROL
+from tests.e2e.pipeline import wait_for
 from tests.streams.cli.conftest import Run
 
 
@@ -62,13 +63,6 @@ def line(process: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
-def eventually(done: Callable[[], bool], within_s: float = 30.0) -> None:
-    until_s = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < until_s
-        time.sleep(0.1)
-
-
 def test_each_change_is_a_line_and_a_lapsed_lease_is_one(broker: Settings) -> None:
     """What a script needs to know, and the fallback when nobody renews."""
     publish(broker, 1, 10_000)
@@ -97,10 +91,10 @@ def test_a_command_is_given_the_route_and_run_again_until_it_works(broker: Setti
     )
     publish(broker, 4, 10_000)
     with watching(broker, "--exec", shlex.join([sys.executable, str(script)])) as process:
-        eventually(lambda: seen.exists() and seen.read_text() == "4 4 4 ")
+        wait_for(lambda: seen.exists() and seen.read_text() == "4 4 4 ", 30, what="the third run works")
         publish(broker, 4, 10_000)
         publish(broker, 5, 20_000)
-        eventually(lambda: seen.read_text() == "4 4 4 5 ")
+        wait_for(lambda: seen.read_text() == "4 4 4 5 ", 30, what="the next route is given")
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         assert process.stderr.read().count("ended with 1; it is run again") == 2
