@@ -14,15 +14,15 @@ import msgspec
 
 from releases.audit_chain import Chain
 from schemas.decision import Decision, Record, decode_record, hash_of
-from schemas.route import decode_route
 from streams.cli.options import json_option, settings_option
 from streams.cli.output import print_json, shares
 from streams.cli.table import EXIT_DONE, EXIT_NO
 from streams.kafka import require_broker
 from streams.kafka_reader import read_to_end
+from streams.route_reader import read_routes
 from streams.settings import Settings
 from streams.settings_load import Loaded
-from streams.topics import CONTROL, DECISIONS
+from streams.topics import DECISIONS
 
 READ_S = 120.0
 """A year of decisions is some ten thousand records of a service."""
@@ -130,14 +130,7 @@ def _kept(settings: Settings, service: str | None, file: Path | None) -> Iterato
 def _route_epochs(settings: Settings) -> dict[str, int]:
     """By service the epoch of the newest route."""
     require_broker(settings)
-    epochs: dict[str, int] = {}
-    for message in read_to_end(settings, settings.topic(CONTROL)):
-        try:
-            route = decode_route(message.value() or b"")
-        except msgspec.DecodeError:
-            continue
-        epochs[route.service] = max(epochs.get(route.service, 0), route.epoch)
-    return epochs
+    return {service: route.epoch for service, route in read_routes(settings).items()}
 
 
 def _answer(chain: Chain, route_epoch: int, head: str | None) -> Answer:

@@ -11,10 +11,11 @@ import msgspec
 import structlog
 
 from schemas.decision import Record, decode_record
-from schemas.route import Route, decode_route
-from streams.kafka_reader import Reader, bounds, read_to_end
+from schemas.route import Route
+from streams.kafka_reader import Reader, bounds
+from streams.route_reader import read_routes
 from streams.settings import Settings
-from streams.topics import CONTROL, DECISIONS
+from streams.topics import DECISIONS
 from streams.worker.broker_port import BrokerPort
 from streams.worker.checkpoint import Checkpointer
 from streams.worker.ending import Ending
@@ -103,20 +104,6 @@ class TakeOver:
                 )
             position.skip_to(first)
         return Owned(partition, Checkpointer(partition, self._port, time.monotonic))
-
-
-def read_routes(settings: Settings) -> dict[str, Route]:
-    """The newest route of each service on ``canary.control``; raises UnreachableError."""
-    routes: dict[str, Route] = {}
-    for message in read_to_end(settings, settings.topic(CONTROL)):
-        try:
-            route = decode_route(message.value() or b"")
-        except msgspec.DecodeError:
-            continue  # somebody else's record, or a tombstone: it cannot be newer than ours
-        known = routes.get(route.service)
-        if known is None or (route.epoch, route.issued_at_ms) > (known.epoch, known.issued_at_ms):
-            routes[route.service] = route
-    return routes
 
 
 def read_decisions(settings: Settings) -> list[Record]:
