@@ -83,7 +83,7 @@ class Service:
         draw = self._random
         unit = f"user-{draw.randrange(100_000)}"
         version, epoch, bucket = (
-            self.router.route(unit) if self.router else ("v2" if draw.random() < 0.1 else "v1", None, None)
+            self.router.route(unit)[:3] if self.router else ("v2" if draw.random() < 0.1 else "v1", None, None)
         )
         rate = self.canary_error_rate if version == "v2" else 0.01
         return Emitted(

@@ -107,7 +107,7 @@ def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
     return Release(
         id=name,
         plan=plan,
-        salt=salt_of(name),
+        salt=salt_of(name, plan.together),
         state=State.RAMPING,
         epoch=0,
         weights_ppm=weights_of(plan, dict.fromkeys(plan.canaries, first.weight_ppm)),

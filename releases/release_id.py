@@ -22,12 +22,17 @@ def release_id(service: str, *, started_ms: int, number: int) -> str:
     return f"{service}-{second:%Y-%m-%dT%H:%M:%SZ}-{number}"
 
 
-def salt_of(release: str) -> str:
-    """The salt of a release, from its id: the same after any restart, another for each release.
+def salt_of(release: str, together: str | None = None) -> str:
+    """The salt of a release: the same after any restart, another for each release.
 
-    Units are dealt anew in each release, so that the same ones are not always the first to meet what is new.
+    Units are dealt anew in each release, so that the same ones are not always the first to meet what is new. Releases
+    of several services that go ``together`` deal them alike, so that a request on its way through all of them meets
+    the new version in each that has opened it that far.
 
     >>> salt_of("chat-2025-11-20T10:00:00Z-1") == salt_of("chat-2025-11-20T10:00:00Z-2")
     False
+    >>> salt_of("chat-1", "checkout") == salt_of("search-1", "checkout") != salt_of("checkout")
+    True
     """
-    return hashlib.blake2b(release.encode(), digest_size=8).hexdigest()
+    dealt_by = release if together is None else f"together:{together}"
+    return hashlib.blake2b(dealt_by.encode(), digest_size=8).hexdigest()

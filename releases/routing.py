@@ -63,4 +63,5 @@ def route_of(release: Release, *, now_ms: int) -> Route:
         salt=release.salt,
         issued_at_ms=now_ms,
         rules=release.rules,
+        segments=release.plan.segments,
     )

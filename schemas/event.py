@@ -22,6 +22,9 @@ TS_BEHIND_MAX_MS = 24 * 60 * 60 * 1000
 OTHER = "other"
 """The name into which everything beyond a cardinality bound is folded."""
 
+FORCED_SUFFIX = ":forced"
+"""A version's name ends so in the events of requests that were forced to it: they are counted, and judge nobody."""
+
 VERSIONS_MAX = 8
 SEGMENTS_MAX = 64
 METRICS_MAX = 32

@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 
 from schemas.basis import METRICS_MAX, METRICS_MIN
-from schemas.event import NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
+from schemas.event import FORCED_SUFFIX, NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
 from schemas.file_errors import RuleError, parse_document
 from schemas.ramp import Adaptive, Ramp, check_positive, check_ramp
+from schemas.segment import NamedSegment, check_named_segments
 from schemas.units import Duration, Fraction
 
 METRICS_IN_PLAN_MAX = 16
@@ -111,7 +112,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """What to release, how fast, and judged by what.
 
-    ``independent`` says what one observation is; without it units are, where events carry them.
+    ``independent`` says what one observation is; without it units are, where events carry them. ``segments`` tells
+    routers how to name a request's segment by its attributes. Services whose plans have the same word in ``together``
+    split by the same salt: a user whom two of them give the canary is the same user.
 
     >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
     >>> plan.ramp.steps[0].weight, plan.metrics[0].tolerated
@@ -128,6 +131,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=T
     by_segment: bool = True
     independent: Literal["unit", "request"] | None = None
     limits: Limits = msgspec.field(default_factory=Limits)
+    segments: tuple[NamedSegment, ...] = ()
+    together: str | None = None
 
     @property
     def measured(self) -> tuple[Metric, ...]:
@@ -169,6 +174,7 @@ def check_rules(plan: Plan) -> None:
     if not 0 < plan.alpha <= 0.5:
         raise RuleError("$.alpha", f"found {plan.alpha:g}; allowed is more than 0 and at most 0.5")
     check_ramp(plan.ramp, len(plan.canaries))
+    check_named_segments(plan.segments)
     if not 1 <= len(plan.metrics) <= METRICS_IN_PLAN_MAX:
         raise RuleError("$.metrics", f"found {len(plan.metrics)} metrics; allowed are 1 to {METRICS_IN_PLAN_MAX}")
     seen: set[str] = set()
@@ -205,11 +211,15 @@ def _check_names(plan: Plan) -> None:
             raise RuleError(path, f"found {name!r}, which is the baseline; a canary must be another version")
         if name in plan.canaries[:index]:
             raise RuleError(path, f"found {name!r} twice; allowed once")
+    if plan.together is not None:
+        _check_name("$.together", plan.together)
 
 
 def _check_name(path: str, name: str) -> None:
     if not 1 <= len(name) <= NAME_LENGTH_MAX:
         raise RuleError(path, f"found {len(name)} characters; allowed are 1 to {NAME_LENGTH_MAX}")
+    if name.endswith(FORCED_SUFFIX) and path != "$.service":
+        raise RuleError(path, f"found {name!r}; {FORCED_SUFFIX!r} marks requests of testers that forced a version")
     if name == OTHER and path != "$.service":
         raise RuleError(path, f"found {OTHER!r}, the name into which surplus versions are folded; use another")
     if name != name.strip() or any(ord(c) < 32 for c in name):

@@ -9,6 +9,7 @@ import msgspec
 from schemas.decision import State
 from schemas.decoding import decoded
 from schemas.rule import Rule
+from schemas.segment import NamedSegment
 
 LEASE_MS = 30_000
 """A canary's share is valid for this long after it was received."""
@@ -34,6 +35,8 @@ class Route(msgspec.Struct, frozen=True, tag="route", tag_field="type"):
     issued_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     lease_ms: int = LEASE_MS
     rules: tuple[Rule, ...] = ()
+    segments: tuple[NamedSegment, ...] = ()
+    """How to name the segment of a request by its attributes."""
 
 
 encode_route = msgspec.json.Encoder().encode

@@ -41,6 +41,7 @@ class InForce(msgspec.Struct, frozen=True):
     state: str = ""
     salt: str = ""
     rules: tuple[dict[str, Any], ...] = ()
+    segments: tuple[dict[str, Any], ...] = ()
     type: Literal["in_force"] = "in_force"
 
 
@@ -61,6 +62,7 @@ def in_force(state: RouterState) -> InForce:
         state=state.release_state,
         salt=state.salt,
         rules=state.rules,
+        segments=state.segments,
     )
 
 

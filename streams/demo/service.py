@@ -103,17 +103,17 @@ class Service:
         # One user is always in the same segment.
         segment = "eu" if user < EU_SHARE * USERS else "us"
         unit = f"user-{user}"
-        version, epoch, bucket = self.router.route(unit, segment=segment)
-        made = answer(self._rng, tokens, self.cast.versions[version])
+        choice = self.router.route(unit, segment=segment)
+        made = answer(self._rng, tokens, self.cast.versions[choice.version])
         self._emit(
-            version=version,
+            version=choice.version,
             latency_ms=made.latency_ms,
             error=made.error,
             values={"tokens_out": float(tokens)},
             labels={"finish_reason": made.finish_reason},
             segment=segment,
             unit=unit,
-            epoch=epoch,
-            bucket=bucket,
+            epoch=choice.epoch,
+            bucket=choice.bucket,
         )
-        self.tally.add(version, at_s=now_s, error=made.error, latency_ms=made.latency_ms)
+        self.tally.add(choice.version, at_s=now_s, error=made.error, latency_ms=made.latency_ms)

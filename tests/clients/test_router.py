@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from serinus import Clock, Router, RouterState
+from serinus import Choice, Clock, Router, RouterState
 from serinus.lease import CLOCK_SKEW_MS
 
 T0_MS = 1_763_632_800_000
@@ -92,9 +92,54 @@ def test_what_a_callback_raises_is_no_requests_trouble(at: Time) -> None:
     assert (seen, router.choose("user-1")) == (["v2"], "v2")
 
 
+def test_attributes_name_the_segment(router: Router, at: Time) -> None:
+    """The rule of the named segment decides, the choice says which it was, and a segment that is said comes first."""
+    named = [{"name": "long", "when": [{"attribute": "tokens", "number": {"from": 8000}}]}]
+    rules = [{"segments": ["long"], "weights_ppm": {"v2": 1_000_000}}]
+    router.apply(record(segments=named, rules=rules, weights_ppm={"v1": 1_000_000, "v2": 0}))
+    long = router.route("u", attributes={"tokens": 9000})
+    assert (long.version, long.segment) == ("v2", "long")
+    assert router.route("u", attributes={"tokens": 10})[::3] == ("v1", "")
+    assert router.route("u", segment="eu", attributes={"tokens": 9000})[::3] == ("v1", "eu")
+    assert router.choose("u", attributes={"tokens": "9e3"}) == "v2"
+    assert router.state().segments == tuple(named), "who splits by other means needs them"
+    at.pass_ms(LEASE_MS)
+    assert router.route("u", attributes={"tokens": 9000}) == Choice("v1", None, None, "long")
+
+
+def test_a_question_that_is_not_known_refuses_the_route(router: Router) -> None:
+    """Half of a condition might open what the other half would not."""
+    named = [{"name": "long", "when": [{"attribute": "tokens", "regex": "9.*"}]}]
+    assert router.apply(record(segments=named)) == "invalid"
+    assert router.route("u") == Choice("v1", None, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "forced", "served"),
+    [
+        ("ramping", "v2", "v2"),
+        ("scheduled", "v2", "v2"),
+        ("rolled_back", "v2", "v1"),
+        ("promoted", "v2", "v1"),
+        ("of a newer writer", "v2", "v1"),
+        ("ramping", "v9", "v1"),
+    ],
+)
+def test_a_forced_version_needs_a_release_that_goes_on(
+    router: Router, at: Time, state: str, forced: str, served: str
+) -> None:
+    """A tester gets the version that the route in force names, and never one that was rolled back or is unknown."""
+    router.apply(record(state=state, weights_ppm={"v1": 1_000_000, "v2": 0}))
+    choice = router.route("u", forced=forced)
+    assert (choice.version, choice.forced) == (served, served == forced)
+    assert (choice.bucket is None) == choice.forced
+    at.pass_ms(LEASE_MS)
+    assert router.route("u", forced=forced) == Choice("v1", None, None)
+
+
 def test_starts_on_the_fallback(router: Router) -> None:
     """Before any route arrives nobody gets a canary, and the state says why."""
-    assert router.route("user-1") == ("v1", None, None)
+    assert router.route("user-1") == Choice("v1", None, None)
     assert router.state().on_fallback
     assert router.state().reason == "no route for chat has arrived"
 
@@ -106,7 +151,7 @@ def test_applies_a_route_and_falls_back_when_the_lease_ends(router: Router, at: 
     assert router.choose("user-1") == "v2"
     assert router.state().lease_remaining_ms == 1
     at.pass_ms(1)
-    assert router.route("user-1") == ("v1", None, None)
+    assert router.route("user-1") == Choice("v1", None, None)
     assert router.state().reason == "the lease of epoch 1 has run out and was not renewed"
 
 
@@ -208,7 +253,7 @@ def test_unusable_arguments_get_the_fallback(router: Router) -> None:
     router.apply(record())
     bad: Any = ["unhashable"]
     assert router.choose("user-1", segment=bad) == "v1"
-    assert router.route("user-1", segment=bad) == ("v1", None, None)
+    assert router.route("user-1", segment=bad) == Choice("v1", None, None)
     assert router.state().choose_failures == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import jsonschema
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,11 +13,12 @@ from releases.release_state import Release
 from releases.routing import route_of
 from schemas.decision import State
 from schemas.documents import json_schema
-from schemas.event import InferenceEvent, decode_event, faults
+from schemas.event import FORCED_SUFFIX, InferenceEvent, decode_event, faults
+from schemas.file_errors import FileError
 from schemas.plan import EXAMPLE, parse_plan
 from schemas.route import Route, encode_route
 from schemas.rule import Rule
-from serinus import Router
+from serinus import Emitter, Router
 from serinus.event import Emitted, EventEncoder
 
 EVENT_SCHEMA = jsonschema.Draft202012Validator(json_schema("event"))
@@ -69,6 +71,32 @@ def test_what_the_worker_publishes_the_router_follows() -> None:
     router.apply(encode_route(route))
     state = router.state()
     assert (state.epoch, state.weights_ppm, state.release_state) == (3, weights, "ramping")
+
+
+def test_named_segments_reach_the_router() -> None:
+    """As a plan writes them, through the route's JSON, to a router that names a request by them."""
+    plan = parse_plan(
+        EXAMPLE + "segments: [{name: new, when: [{attribute: app, version: {from: 2.3.0}}, {attribute: n, in: [a]}]}]\n"
+    )
+    weights = {"v1": 1_000_000, "v2": 0}
+    route = Route("chat", "r1", 3, State.RAMPING, weights, "v1", "salt", TS_MS, segments=plan.segments)
+    ROUTE_SCHEMA.validate(json.loads(encode_route(route)))
+    router = Router(service="chat", fallback="v1", start=False)
+    assert router.apply(encode_route(route)) == "applied"
+    assert router.route("u", attributes={"app": "2.4.0", "n": "a"}).segment == "new"
+    assert router.state().segments == tuple(json.loads(encode_route(route))["segments"])
+
+
+def test_a_forced_request_is_counted_apart() -> None:
+    """Its event has another version's name, which no plan may give to a canary."""
+    emitter = Emitter(service="chat", brokers="127.0.0.1:1", start=False)
+    emitter.emit(version="v2", forced=True)
+    with emitter.request(version="v2", forced=True):
+        pass
+    assert [queued[0] for queued in emitter._queue] == ["v2" + FORCED_SUFFIX] * 2
+    emitter.close(timeout_s=0)
+    with pytest.raises(FileError, match="marks requests of testers"):
+        parse_plan(EXAMPLE.replace("[v2]", f"['v2{FORCED_SUFFIX}']"))
 
 
 def test_every_route_names_every_version_of_the_release() -> None:

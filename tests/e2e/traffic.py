@@ -86,7 +86,7 @@ class Traffic:
 
     def _request(self) -> None:
         unit = f"user-{self._random.randrange(100_000)}"
-        version, epoch, bucket = self.router.route(unit)
+        version, epoch, bucket = self.router.route(unit)[:3]
         self.served.append(Served(time.monotonic(), time.time_ns() // 1_000_000, version, epoch))
         arm, slow = self.arms[version], self._random.gauss(0.0, 1.0)
         self.emitter.emit(

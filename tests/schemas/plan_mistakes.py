@@ -31,7 +31,10 @@ ramp:
   no_data: {{after: 2m, action: hold}}
 """
 
-PLAN_FIELDS = "allowed are service, baseline, canaries, ramp, metrics, alpha, advance, by_segment, independent, limits"
+PLAN_FIELDS = (
+    "allowed are service, baseline, canaries, ramp, metrics, alpha, advance, by_segment, independent, limits, "
+    "segments, together"
+)
 
 MISTAKES = [
     ("service: chat\n", "", "1: service: missing; it is required"),

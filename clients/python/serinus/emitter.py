@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from serinus import forks
 from serinus.clocks import Clock
-from serinus.event import Arguments, EventEncoder
+from serinus.event import FORCED_SUFFIX, Arguments, EventEncoder
 from serinus.kafka import Config, check_brokers
 from serinus.quiet_log import QuietLog
 from serinus.records import JsonWriter, PackWriter, Writer
@@ -144,6 +144,7 @@ class Emitter:
         unit: str | None = None,
         epoch: int | None = None,
         bucket: int | None = None,
+        forced: bool = False,
         kind: str = "request",
         ts_ms: int | None = None,
     ) -> None:
@@ -157,7 +158,7 @@ class Emitter:
         values: numeric metrics, finite. labels: categorical outputs. Both are copied.
         segment: the slice of users.
         unit: the sticky unit; only a keyed hash of it leaves the process.
-        epoch, bucket: from `Router.route`.
+        epoch, bucket, forced: from `Router.route`. A forced version is counted apart, as ``"v2:forced"``.
         kind: ``"request"`` or ``"feedback"``.
         ts_ms: event time, Unix ms; default now.
         """
@@ -171,7 +172,7 @@ class Emitter:
                 # A plain tuple in the order of `Emitted`: making that here would cost a third of the call.
                 queue.append(
                     (
-                        version,
+                        version + FORCED_SUFFIX if forced else version,
                         self._now_ms() if ts_ms is None else ts_ms,
                         kind,
                         error,
@@ -197,14 +198,15 @@ class Emitter:
         unit: str | None = None,
         epoch: int | None = None,
         bucket: int | None = None,
+        forced: bool = False,
     ) -> Request:
         """Return a context manager that measures one request and emits its event; see `Request`.
 
         Parameters
         ----------
-        version, segment, unit, epoch, bucket: as of `emit`.
+        version, segment, unit, epoch, bucket, forced: as of `emit`.
         """
-        return Request(self, version, (segment, unit, epoch, bucket))
+        return Request(self, version, (segment, unit, epoch, bucket, forced))
 
     def stats(self) -> EmitterStats:
         """Return where the events are; the parts are read one after another while sending goes on."""

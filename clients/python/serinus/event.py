@@ -13,6 +13,8 @@ MAX_NAME = 256
 MAX_RECORD_BYTES = 65_536
 MAX_INTEGER = 2**62
 KINDS = ("request", "feedback")
+FORCED_SUFFIX = ":forced"
+"""Put behind the version of a request that was forced to it, so that it is counted apart and judges nobody."""
 _UNIT_BYTES = 8
 
 

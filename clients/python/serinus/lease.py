@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from serinus.clocks import Clock
 from serinus.route import InvalidRouteError, Route, decode_route, splits_of
+from serinus.segment import NamedSegment
 from serinus.splitter import Split
 
 CLOCK_SKEW_MS = 5_000
 """How far the router's wall clock may be ahead of the worker's before a lease ends early."""
+
+ACTIVE_STATES = frozenset({"scheduled", "ramping", "holding", "paused"})
+"""While a release is in one of these, testers may force a version; what was rolled back is not served any more."""
 
 
 class Outcome(StrEnum):
@@ -36,6 +40,8 @@ class Snapshot:
     valid_until_s: end of the lease by the monotonic clock, s.
     valid_until_ms: end of the lease by the wall clock, skew included, Unix ms.
     route: the route behind it, None before the first one and after a tombstone.
+    segments: how to name a request's segment by its attributes.
+    forceable: the versions that a tester may ask for.
     """
 
     fallback: str
@@ -45,6 +51,8 @@ class Snapshot:
     valid_until_s: float
     valid_until_ms: float
     route: Route | None
+    segments: Sequence[NamedSegment] = ()
+    forceable: frozenset[str] = frozenset()
 
     @property
     def epoch(self) -> int | None:
@@ -134,4 +142,6 @@ class Lease:
             valid_until_s=self._clock.monotonic_s() + route.lease_ms / 1000,
             valid_until_ms=route.issued_at_ms + route.lease_ms + CLOCK_SKEW_MS,
             route=route,
+            segments=route.segments,
+            forceable=frozenset(route.weights_ppm) if route.state in ACTIVE_STATES else frozenset(),
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from serinus.segment import NamedSegment
 from serinus.splitter import BUCKETS, Split, split_buckets
 
 MAX_RECORD_BYTES = 65_536
@@ -52,6 +53,7 @@ class Route(Struct, frozen=True):
     issued_at_ms: when the worker issued or renewed the route, Unix ms.
     lease_ms: how long the shares are valid, ms, at most a day.
     rules: the first rule that names the request's segment decides before the weights do.
+    segments: how to name a request's segment by its attributes.
     """
 
     service: _Name
@@ -64,6 +66,7 @@ class Route(Struct, frozen=True):
     release_id: str = ""
     state: str = ""
     rules: list[Rule] = []
+    segments: list[NamedSegment] = []
     type: str = "route"
 
     def __post_init__(self) -> None:

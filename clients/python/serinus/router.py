@@ -18,17 +18,28 @@ from serinus.kafka import Config, check_brokers
 from serinus.lease import Lease, Outcome, Snapshot
 from serinus.quiet_log import QuietLog
 from serinus.route import MAX_LEASE_MS, Route, splits_of
+from serinus.segment import Attributes, segment_of
 from serinus.splitter import BUCKETS, bucket_of
 
 CONTROL_TOPIC = "canary.control"
 
 
 class Choice(NamedTuple):
-    """A version, and the epoch and bucket that led to it; both None when the fallback answered for want of a lease."""
+    """A version and what led to it, for the request's event.
+
+    Parameters
+    ----------
+    version: who answers.
+    epoch, bucket: None when the fallback answers for want of a lease; a forced version has no bucket.
+    segment: as given, or as named by the attributes.
+    forced: a tester asked for this version; its event says so and is counted apart.
+    """
 
     version: str
     epoch: int | None
     bucket: int | None
+    segment: str = ""
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class RouterState:
     records: number of records by outcome.
     choose_failures: requests that got the fallback because their arguments could not be used.
     last_error: what was wrong with the last invalid route.
-    salt, rules: of the newest route, for who splits by other means; rules as in the route's JSON.
+    salt, rules, segments: of the newest route, for who splits by other means; the latter two as in the route's JSON.
     """
 
     service: str
@@ -65,13 +76,14 @@ class RouterState:
     last_error: str
     salt: str = ""
     rules: tuple[dict[str, Any], ...] = ()
+    segments: tuple[dict[str, Any], ...] = ()
 
 
 class Router:
     """Follows the routes of one service and splits its requests by them.
 
     Until a valid route arrives, and as soon as its lease has run out, every request goes to the fallback.
-    `choose` reads an immutable snapshot: it takes no lock, does no I/O and never raises.
+    `choose` and `route` read an immutable snapshot: they take no lock, do no I/O and never raise.
 
     Parameters
     ----------
@@ -157,7 +169,8 @@ class Router:
         route = Route(service, 0, weights_ppm, fallback, salt, 0, MAX_LEASE_MS)
         by_segment, default = splits_of(route)
         ever = float("inf")
-        router._lease.snapshot = Snapshot(fallback, salt, by_segment, default, ever, ever, route)
+        named = frozenset(weights_ppm)
+        router._lease.snapshot = Snapshot(fallback, salt, by_segment, default, ever, ever, route, forceable=named)
         return router
 
     def start(self) -> None:
@@ -171,47 +184,56 @@ class Router:
                 self._brokers, self.topic, self._config, self._on_record, self._log, idle=self._tell
             )
 
-    def choose(self, unit: str | None = None, *, segment: str = "") -> str:
-        """Return the version that answers this request.
+    def choose(
+        self,
+        unit: str | None = None,
+        *,
+        segment: str = "",
+        attributes: Attributes | None = None,
+        forced: str | None = None,
+    ) -> str:
+        """Return the version that answers this request: `route` without what its event should carry."""
+        return self.route(unit, segment=segment, attributes=attributes, forced=forced).version
+
+    def route(
+        self,
+        unit: str | None = None,
+        *,
+        segment: str = "",
+        attributes: Attributes | None = None,
+        forced: str | None = None,
+    ) -> Choice:
+        """Return the version that answers this request, together with what its event should carry.
 
         Parameters
         ----------
         unit: the sticky unit, usually a user id; the same unit gets the same version. None or empty: at random.
-        segment: the slice of users that the request belongs to.
-        """
-        snapshot = self._lease.snapshot
-        try:
-            if self._start_on_choose:
-                self._restart()
-            if self._monotonic_s() >= snapshot.valid_until_s or self._now_ms() >= snapshot.valid_until_ms:
-                return snapshot.fallback
-            split = snapshot.by_segment.get(segment, snapshot.default)
-            bucket = bucket_of(snapshot.salt, unit) if unit else int(random.random() * BUCKETS)
-            return split.versions[bisect_right(split.bounds, bucket)]
-        except Exception as error:
-            return self._failed(error, snapshot).version
-
-    def route(self, unit: str | None = None, *, segment: str = "") -> Choice:
-        """Return the version together with the epoch and the bucket, which its event should carry.
-
-        Parameters
-        ----------
-        unit, segment: as of `choose`.
+        segment: the slice of users that the request belongs to, where the service knows it.
+        attributes: what else is known of the request; without a segment the plan's `segments` name it by them.
+        forced: the version that a tester asks for, from a header that the service trusts. It answers if the route in
+            force names it and its release goes on; otherwise the request is split like any other.
 
         Examples
         --------
-        >>> Router.static({"v1": 500_000, "v2": 500_000}, fallback="v1", salt="s").route("u")
-        Choice(version='v1', epoch=0, bucket=532875)
+        >>> router = Router.static({"v1": 500_000, "v2": 500_000}, fallback="v1", salt="s")
+        >>> router.route("u", segment="eu")
+        Choice(version='v1', epoch=0, bucket=532875, segment='eu', forced=False)
+        >>> router.route("u", forced="v2")
+        Choice(version='v2', epoch=0, bucket=None, segment='', forced=True)
         """
         snapshot = self._lease.snapshot
         try:
             if self._start_on_choose:
                 self._restart()
+            if attributes and not segment:
+                segment = segment_of(snapshot.segments, attributes)
             if self._monotonic_s() >= snapshot.valid_until_s or self._now_ms() >= snapshot.valid_until_ms:
-                return Choice(snapshot.fallback, None, None)
+                return Choice(snapshot.fallback, None, None, segment)
+            if forced is not None and forced in snapshot.forceable:
+                return Choice(forced, snapshot.epoch, None, segment, True)
             split = snapshot.by_segment.get(segment, snapshot.default)
             bucket = bucket_of(snapshot.salt, unit) if unit else int(random.random() * BUCKETS)
-            return Choice(split.versions[bisect_right(split.bounds, bucket)], snapshot.epoch, bucket)
+            return Choice(split.versions[bisect_right(split.bounds, bucket)], snapshot.epoch, bucket, segment)
         except Exception as error:
             return self._failed(error, snapshot)
 
@@ -247,6 +269,7 @@ class Router:
             last_error=self._lease.last_error,
             salt=route.salt if route else "",
             rules=tuple(to_builtins(rule) for rule in route.rules) if route else (),
+            segments=tuple(to_builtins(segment) for segment in route.segments) if route else (),
         )
 
     def close(self, timeout_s: float = 5.0) -> None:

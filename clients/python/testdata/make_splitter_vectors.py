@@ -45,6 +45,61 @@ ROUTES: list[dict[str, Any]] = [
 ]
 SEGMENTS = ["", "internal", "beta", "eu"]
 
+NAMED: list[dict[str, Any]] = [
+    {"name": "staff", "when": [{"attribute": "email", "prefix": "qa-"}]},
+    {
+        "name": "new-app",
+        "when": [
+            {"attribute": "app", "version": {"from": "2.3.0", "below": "3.0.0"}},
+            {"attribute": "country", "in": ["de", "fr"]},
+        ],
+    },
+    {"name": "old-app", "when": [{"attribute": "app", "version": {"below": "2.3"}}]},
+    {"name": "long", "when": [{"attribute": "tokens", "number": {"from": 8000}}]},
+    {"name": "cold", "when": [{"attribute": "celsius", "number": {"from": -1e1, "below": 0}}]},
+    {"name": "pro", "when": [{"attribute": "tier", "equals": "pro"}]},
+    {"name": "seven", "when": [{"attribute": "answer", "equals": "7"}]},
+    {"name": "yes", "when": [{"attribute": "answer", "equals": "true"}]},
+]
+ATTRIBUTES: list[tuple[dict[str, str | int | float | bool], str]] = [
+    ({}, ""),
+    ({"email": "qa-7@example.org", "tier": "pro"}, "staff"),
+    ({"email": "QA-7@example.org", "tier": "pro"}, "pro"),
+    ({"app": "2.3.0", "country": "de"}, "new-app"),
+    ({"app": "2.10.1", "country": "fr"}, "new-app"),
+    ({"app": "2.10.1", "country": "it"}, ""),
+    ({"app": "2.10.1"}, ""),
+    ({"app": "3.0.0", "country": "de"}, ""),
+    ({"app": "3.0.0-rc.1", "country": "de"}, "new-app"),
+    ({"app": "2.3.0-rc.1", "country": "de"}, "old-app"),
+    ({"app": "2.3.0+build.9", "country": "de"}, "new-app"),
+    ({"app": "2.3", "country": "de"}, "new-app"),
+    ({"app": "1"}, "old-app"),
+    ({"app": "v1.0.0"}, ""),
+    ({"app": "01.0.0"}, ""),
+    ({"app": 1}, ""),
+    ({"app": "1.0.0-alpha.10"}, "old-app"),
+    ({"tokens": 8000}, "long"),
+    ({"tokens": 7999.5}, ""),
+    ({"tokens": "8000"}, "long"),
+    ({"tokens": "8e3"}, "long"),
+    ({"tokens": " 8000"}, ""),
+    ({"tokens": "08000"}, ""),
+    ({"tokens": "0x2000"}, ""),
+    ({"tokens": "1e999"}, ""),
+    ({"tokens": True}, ""),
+    ({"celsius": -10}, "cold"),
+    ({"celsius": "-0.5"}, "cold"),
+    ({"celsius": 0}, ""),
+    ({"tier": "pro "}, ""),
+    ({"tier": "pro", "tokens": 9000}, "long"),
+    ({"answer": 7}, "seven"),
+    ({"answer": "7"}, "seven"),
+    ({"answer": True}, "yes"),
+    ({"answer": "True"}, ""),
+]
+"""Attributes and the segment of `NAMED` that they have, by hand from the specification."""
+
 
 def ranges(split: Split) -> list[list[Any]]:
     """Return ``[low, high, version]`` of each owned range."""
@@ -70,7 +125,15 @@ def vectors() -> dict[str, Any]:
         ]
         routes.append({**route, "salt": "salt", "ranges_by_segment": splits, "choices": choices})
     buckets = [{"salt": salt, "unit": unit, "bucket": bucket_of(salt, unit)} for salt, unit in UNITS]
-    return {"specification": "docs/splitting.md", "version": 1, "buckets": buckets, "routes": routes}
+    named = [{"attributes": attributes, "segment": segment} for attributes, segment in ATTRIBUTES]
+    return {
+        "specification": "docs/splitting.md",
+        "version": 2,
+        "buckets": buckets,
+        "routes": routes,
+        "named_segments": NAMED,
+        "named": named,
+    }
 
 
 def main() -> int:
