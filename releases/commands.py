@@ -6,6 +6,7 @@ from typing import assert_never
 
 import msgspec
 
+from releases.confirmation import awaited_ppm
 from releases.machine_io import Effect, Refuse
 from releases.ramps.ramp import stages_of
 from releases.release_id import release_id, salt_of
@@ -16,6 +17,7 @@ from releases.transitions import (
     Outcome,
     aborted,
     begun,
+    confirmed,
     promoted,
     resumed,
     rolled_back,
@@ -30,6 +32,8 @@ from schemas.evidence import Verdict
 from schemas.file_errors import RuleError
 from schemas.plan import Plan
 from schemas.units import PPM
+
+NOT_WHILE_SCHEDULED = frozenset({Verb.PAUSE, Verb.PROMOTE, Verb.SET_WEIGHT, Verb.CONFIRM})
 
 
 def obey(state: ReleaseState, command: Command) -> Outcome:
@@ -134,7 +138,7 @@ def _steer(state: ReleaseState, command: Command) -> Move | str:
 
 
 def _move(release: Release, command: Command, *, now_ms: int) -> Move | str:
-    if release.scheduled is not None and command.command in {Verb.PAUSE, Verb.PROMOTE, Verb.SET_WEIGHT}:
+    if release.scheduled is not None and command.command in NOT_WHILE_SCHEDULED:
         return f"release {release.id} is scheduled and nobody has its canaries; resume starts it now, abort ends it"
     match command.command:
         case Verb.START:
@@ -145,12 +149,12 @@ def _move(release: Release, command: Command, *, now_ms: int) -> Move | str:
             return _resume(release, now_ms=now_ms)
         case Verb.PROMOTE:
             return _promote(release, command.version, skip_evidence=command.skip_evidence)
-        case Verb.ROLLBACK:
-            return rolled_back(release)
-        case Verb.ABORT:
-            return aborted(release)
+        case Verb.ROLLBACK | Verb.ABORT:
+            return rolled_back(release) if command.command is Verb.ROLLBACK else aborted(release)
         case Verb.SET_WEIGHT:
             return _set_weight(release, command)
+        case Verb.CONFIRM:
+            return _confirm(release)
         case _:
             assert_never(command.command)
 
@@ -188,6 +192,13 @@ def _promote(release: Release, version: str | None, *, skip_evidence: bool) -> M
             f"{said.reason}; skip_evidence promotes it all the same"
         )
     return promoted(release, chosen)
+
+
+def _confirm(release: Release) -> Move | str:
+    awaited = awaited_ppm(release)
+    if awaited is None:
+        return f"nothing waits for a yes: the next step of release {release.id} needs none, or has it"
+    return confirmed(release, awaited)
 
 
 def _set_weight(release: Release, command: Command) -> Move | str:

@@ -222,6 +222,8 @@ def _picture(plan: Plan, paces: list[Pace]) -> str:
 def _hours(plan: Plan) -> list[str]:
     start, hours = plan.ramp.start, hours_text(plan.ramp.windows, plan.ramp.holidays)
     begins = [f"Starts by itself on {start.shown()}; until then {plan.baseline} serves."] if start is not None else []
+    asked = ["promotion" if share == PPM else share_text(share) for share in plan.ramp.confirm]
+    begins += [f"Asks for a yes (serinus release confirm) before {names_text(tuple(asked))}."] if asked else []
     return [*begins, *([f"Opens more only at: {hours}. Outside, it holds, and rolls back."] if hours else [])]
 
 

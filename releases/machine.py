@@ -9,7 +9,8 @@
                 └── FAIL, silence or waiting beyond the limits, rollback, in any of these ──▶ rolled_back
 
 Only two things raise a canary's share: a PASS for at least that share, in the very input that opens it, from versions
-that have all answered since the step began, within the plan's opening hours; or an operator. A tick never does.
+that have all answered since the step began, within the plan's opening hours, confirmed where the plan asks for it; or
+an operator. A tick never does.
 """
 
 from __future__ import annotations
@@ -19,12 +20,24 @@ from typing import assert_never
 import msgspec
 
 from releases.commands import obey
+from releases.confirmation import awaited_ppm
 from releases.limits import breach, passing
 from releases.machine_io import Commanded, Fenced, Judged, MachineInput, Publish, Ticked
 from releases.opening_hours import open_at, opening_text
 from releases.release_state import Assessment, Release, ReleaseState
 from releases.routing import renewal_due, route_of
-from releases.transitions import Outcome, advanced, begun, held, promoted, resumed, rolled_back, settle
+from releases.transitions import (
+    Move,
+    Outcome,
+    advanced,
+    begun,
+    held,
+    promoted,
+    resumed,
+    rolled_back,
+    settle,
+    unconfirmed,
+)
 from schemas.decision import State
 from schemas.evidence import Verdict
 
@@ -143,21 +156,31 @@ def _opened(state: ReleaseState, release: Release) -> Outcome | None:
     if any(release.seen_ms[version] <= since_ms for version in (*release.running, release.plan.baseline)):
         # A PASS of evidence that is all from before says nothing of a version that has fallen silent.
         return None
-    ramp = release.plan.ramp
-    closed = not open_at(ramp.windows, now_ms, ramp.holidays)
+    waits = _waits(release, now_ms=now_ms)
     if release.held_since_ms is not None:
-        if closed or breach(release, now_ms=now_ms) is not None or now_ms - release.held_since_ms < HELD_MS_AT_LEAST:
+        if breach(release, now_ms=now_ms) is not None or now_ms - release.held_since_ms < HELD_MS_AT_LEAST:
             return None
-        return settle(state, resumed(release, why, now_ms=now_ms))
+        # Who held for another reason ramps again first, and then asks for the yes that is missing.
+        goes_on = waits is None or (waits.release.awaits_ppm is not None and release.awaits_ppm is None)
+        return settle(state, resumed(release, why, now_ms=now_ms)) if goes_on else None
     if now_ms - release.step_since_ms < release.hold_ms:
         return None
-    if closed:
-        opens = opening_text(ramp.windows, now_ms, ramp.holidays)
-        return settle(state, held(release, f"waits for the window that opens at {opens}; {why}"))
+    if waits is not None:
+        return settle(state, waits)
     if release.opened < len(release.stages) or release.next_group != release.group:
         return settle(state, advanced(release, why))
     # All canaries have passed; there is one place: the plan's order decides.
     return settle(state, promoted(release, release.running[0], why))
+
+
+def _waits(release: Release, *, now_ms: int) -> Move | None:
+    """What a step waits for that evidence does not bring: the opening hours, or somebody's yes."""
+    ramp, why = release.plan.ramp, release.assessment.reason
+    if not open_at(ramp.windows, now_ms, ramp.holidays):
+        opens = opening_text(ramp.windows, now_ms, ramp.holidays)
+        return held(release, f"waits for the window that opens at {opens}; {why}")
+    awaited = awaited_ppm(release)
+    return unconfirmed(release, awaited, why) if awaited is not None else None
 
 
 def _renewed(state: ReleaseState) -> Outcome:

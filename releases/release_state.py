@@ -50,6 +50,8 @@ class Release(msgspec.Struct, frozen=True):
     judged_ms : when the judge last said anything; the start counts.
     published_ms : when its route was last sent.
     scheduled : while it waits for its start.
+    confirmed_ppm : the share up to which somebody has said yes, of the group that is taking the ramp's steps.
+    awaits_ppm : while it holds for somebody's yes and for nothing else: to which share.
     group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
     """
 
@@ -72,6 +74,8 @@ class Release(msgspec.Struct, frozen=True):
     promoted: str | None = None
     group: int = 0
     scheduled: Scheduled | None = None
+    confirmed_ppm: int = 0
+    awaits_ppm: int | None = None
 
     @property
     def active(self) -> bool:

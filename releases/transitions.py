@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from releases.confirmation import below_ppm
 from releases.machine_io import Decide, Effect, Publish
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState, Scheduled
 from releases.routing import observed, route_of, weights_of
-from releases.wording import duration_text, group_text, sentence, share_text, weights_text
+from releases.wording import duration_text, group_text, names_text, sentence, share_text, weights_text
 from schemas.decision import Action, Decision, State, encode_record, hash_of, plan_hash
 from schemas.evidence import Verdict
 from schemas.ramp import Adaptive
@@ -67,6 +68,7 @@ def settle(state: ReleaseState, move: Move) -> Outcome:
         rules=release.rules,
         previous_weights_ppm={} if state.release is None else state.release.everyone_ppm,
         plan_hash=plan_hash(release.plan),
+        awaits_ppm=release.awaits_ppm,
         previous_hash=state.audit_hash,
     )
     state = msgspec.structs.replace(state, epoch=epoch, release=release, audit_hash=hash_of(encode_record(decision)))
@@ -85,6 +87,8 @@ def _restart_clocks(before: Release | None, after: Release, now_ms: int) -> Rele
     elif before.state is not State.HOLDING:
         held_since_ms = now_ms
     changes: dict[str, Any] = {"held_since_ms": held_since_ms}
+    if after.state is not State.HOLDING:
+        changes["awaits_ppm"] = None
     if (after.weights_ppm, after.group) != (before.weights_ppm, before.group):
         opened = {v: now_ms for v in after.weights_ppm if v not in before.weights_ppm}
         changes |= {"step_since_ms": now_ms, "seen_ms": after.seen_ms | opened}
@@ -147,6 +151,22 @@ def held(release: Release, why: str, *, verdict: Verdict | None = None) -> Move:
     return Move(after, Action.HOLD, reason, verdict=verdict)
 
 
+def unconfirmed(release: Release, awaited_ppm: int, why: str) -> Move:
+    """The evidence is good, and the next step needs somebody's yes as well."""
+    service = release.plan.service
+    asked = f"waits for a yes to {share_text(awaited_ppm)} (serinus release confirm {service}); {why}"
+    return held(msgspec.structs.replace(release, awaits_ppm=awaited_ppm), asked)
+
+
+def confirmed(release: Release, awaited_ppm: int) -> Move:
+    """Somebody has said yes: what waited for that goes on, anything else stays as it is."""
+    state = State.RAMPING if release.awaits_ppm is not None else release.state
+    after = msgspec.structs.replace(release, confirmed_ppm=awaited_ppm, state=state)
+    where = group_text(release.plan, release.next_group)
+    shown = "the promotion" if awaited_ppm == PPM else share_text(awaited_ppm)
+    return Move(after, Action.CONFIRM, f"Confirmed {shown}{where} of {names_text(release.running)}")
+
+
 def resumed(release: Release, why: str | None = None, *, now_ms: int) -> Move:
     """The ramp goes on from where it stands; weights stay, waiting begins anew."""
     after = msgspec.structs.replace(release, state=State.RAMPING, resumed_ms=now_ms)
@@ -162,7 +182,7 @@ def advanced(release: Release, why: str) -> Move:
     opened, ramp = release.opened + 1, release.plan.ramp
     if isinstance(ramp, Adaptive):
         rungs = within_reach(ramp, opened=release.opened, present_ppm=max(before.values()))
-        each_ppm = release.assessment.for_share_ppm // len(release.running)
+        each_ppm = min(release.assessment.for_share_ppm // len(release.running), below_ppm(release) - 1)
         opened = release.opened + max(1, sum(rung.weight_ppm <= each_ppm for rung in rungs))
     weights = before | dict.fromkeys(release.running, stages[opened - 1].weight_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
@@ -176,7 +196,9 @@ def _joined(release: Release, why: str) -> Move:
     """The next user group takes the ramp's first step; those before it keep the share they have."""
     stages, group = release.stages, release.next_group
     weights = release.canary_weights_ppm | dict.fromkeys(release.running, stages[0].weight_ppm)
-    changes = {"weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group}
+    changes = {
+        "weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group, "confirmed_ppm": 0
+    }  # fmt: skip
     where = group_text(release.plan, group)
     reason = f"Opened {weights_text(weights)}{where} (group {group + 1} of {len(release.plan.ramp.segments)}"
     return Move(msgspec.structs.replace(release, **changes), Action.ADVANCE, f"{reason}){_because(why)}")

@@ -28,6 +28,7 @@ class Verb(enum.Enum):
     ROLLBACK = "rollback"
     ABORT = "abort"
     SET_WEIGHT = "set_weight"
+    CONFIRM = "confirm"
 
 
 class Command(msgspec.Struct, frozen=True, tag="command", tag_field="type"):

@@ -36,12 +36,14 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     windows : opening hours; without any, always.
     holidays : days, by the clock of each window's zone, on which no window begins.
     segments : groups of segments, each of which takes all steps in its turn; ``*`` is everyone else.
+    confirm : shares of a canary, ascending, that no step reaches before somebody has said yes; 100% is promotion.
     """
 
     start: Moment | None = None
     windows: tuple[Window, ...] = ()
     holidays: tuple[date, ...] = ()
     segments: tuple[tuple[str, ...], ...] = ()
+    confirm: tuple[Share, ...] = ()
 
 
 class Stages(Opening, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
@@ -113,6 +115,7 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     check_windows("$.ramp.windows", ramp.windows)
     check_holidays("$.ramp.holidays", ramp.holidays, ramp.windows)
     _check_segments(ramp)
+    _check_confirm(ramp)
     match ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)
@@ -166,6 +169,18 @@ def _check_segments(ramp: Ramp) -> None:
             if name in seen or name == "*" or len(name) > NAME_LENGTH_MAX:
                 raise RuleError(f"{path}[{index}]", f"found {name!r}; allowed is each segment once, and '*' at the end")
             seen.add(name)
+
+
+def _check_confirm(ramp: Ramp) -> None:
+    for index, share in enumerate(ramp.confirm):
+        path = f"$.ramp.confirm[{index}]"
+        if share <= 0:
+            raise RuleError(path, f"found {share.text()}; allowed is more than 0%, and 100% for the promotion")
+        if index and share <= ramp.confirm[index - 1]:
+            before = ramp.confirm[index - 1].text()
+            raise RuleError(path, f"found {share.text()}; allowed is more than the one before ({before})")
+    if len(ramp.confirm) > STEPS_MAX:
+        raise RuleError("$.ramp.confirm", f"found {len(ramp.confirm)} shares; allowed are {STEPS_MAX}")
 
 
 def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:

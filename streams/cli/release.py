@@ -17,6 +17,7 @@ from streams.cli.release_watch import watch
 _STEERING = {
     Verb.PAUSE: "Stop advancing; the shares stay as they are.",
     Verb.RESUME: "Advance again after a pause.",
+    Verb.CONFIRM: "Say yes to the step that the plan wants confirmed.",
     Verb.ROLLBACK: "Send everybody back to the baseline. Final.",
     Verb.ABORT: "End the release without a judgement, on the baseline. Final.",
 }

@@ -146,7 +146,7 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments",
+        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments, confirm",
     ),
     (
         RAMP,

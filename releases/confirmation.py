@@ -1,0 +1,43 @@
+"""Confirmation: the shares that a plan does not let a canary reach without somebody's yes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from releases.release_state import Release
+from schemas.plan import Plan
+from schemas.units import PPM
+
+
+def awaited_ppm(release: Release) -> int | None:
+    """The share whose confirmation the next step needs; None when it needs none.
+
+    A share of ``ramp.confirm`` stands before the step that reaches it; 100 % stands before promotion. Each user group
+    takes the ramp's steps anew, and each of them is asked about anew. Several shares within one step are one question.
+    """
+    reached = [share for share in _open(release) if share <= _next_ppm(release)]
+    return max(reached, default=None)
+
+
+def below_ppm(release: Release) -> int:
+    """The next step must stay below this share; more than everything when nothing has to be confirmed."""
+    return min(_open(release), default=PPM + 1)
+
+
+def unasked(plan: Plan) -> Plan:
+    """A plan as if everybody said yes at once: for traffic that is made up or recorded, with nobody to ask."""
+    return msgspec.structs.replace(plan, ramp=msgspec.structs.replace(plan.ramp, confirm=()))
+
+
+def _open(release: Release) -> list[int]:
+    """The shares above the present one that nobody has confirmed."""
+    joins = release.next_group != release.group
+    passed = 0 if joins else max(release.confirmed_ppm, *release.canary_weights_ppm.values())
+    return [int(share) for share in release.plan.ramp.confirm if share > passed]
+
+
+def _next_ppm(release: Release) -> int:
+    """The share of each canary after the next step, the least of it on an adaptive ramp."""
+    if release.opened < len(release.stages):
+        return release.stages[release.opened].weight_ppm
+    return PPM if release.next_group == release.group else release.stages[0].weight_ppm
