@@ -8,10 +8,10 @@ import msgspec
 
 from releases.confirmation import awaited_ppm
 from releases.machine_io import Effect, Refuse
-from releases.ramps.ramp import stages_of
 from releases.release_id import release_id, salt_of
 from releases.release_state import COMMAND_IDS_KEPT, Release, ReleaseState, Scheduled
 from releases.routing import weights_of
+from releases.shadowing import first_step, shown_text
 from releases.transitions import (
     Move,
     Outcome,
@@ -105,17 +105,16 @@ def _start(state: ReleaseState, command: Command) -> Move | str:
 
 
 def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
-    """A release at its first stage."""
+    """A release at its first step."""
     name = release_id(plan.service, started_ms=now_ms, number=number)
-    first = stages_of(plan.ramp)[0]
-    return Release(
+    release = Release(
         id=name,
         plan=plan,
         salt=salt_of(name, plan.together),
         state=State.RAMPING,
         epoch=0,
-        weights_ppm=weights_of(plan, dict.fromkeys(plan.canaries, first.weight_ppm)),
-        opened=1,
+        weights_ppm=weights_of(plan, {}),
+        opened=0,
         started_ms=now_ms,
         step_since_ms=now_ms,
         resumed_ms=now_ms,
@@ -123,6 +122,7 @@ def new_release(plan: Plan, *, number: int, now_ms: int) -> Release:
         published_ms=now_ms,
         seen_ms=dict.fromkeys((plan.baseline, *plan.canaries), now_ms),
     )
+    return first_step(release)
 
 
 def _steer(state: ReleaseState, command: Command) -> Move | str:
@@ -163,7 +163,7 @@ def _pause(release: Release) -> Move | str:
     if release.state is State.PAUSED:
         return f"release {release.id} is paused already"
     after = msgspec.structs.replace(release, state=State.PAUSED)
-    return Move(after, Action.PAUSE, f"Paused with {weights_text(release.canary_weights_ppm)}")
+    return Move(after, Action.PAUSE, f"Paused with {shown_text(release)}")
 
 
 def _resume(release: Release, *, now_ms: int) -> Move | str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from releases.release_state import Release
-from schemas.plan import Plan
 from schemas.units import PPM
 
 
@@ -22,11 +19,6 @@ def awaited_ppm(release: Release) -> int | None:
 def below_ppm(release: Release) -> int:
     """The next step must stay below this share; more than everything when nothing has to be confirmed."""
     return min(_open(release), default=PPM + 1)
-
-
-def unasked(plan: Plan) -> Plan:
-    """A plan as if everybody said yes at once: for traffic that is made up or recorded, with nobody to ask."""
-    return msgspec.structs.replace(plan, ramp=msgspec.structs.replace(plan.ramp, confirm=()))
 
 
 def _open(release: Release) -> list[int]:

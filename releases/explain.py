@@ -222,6 +222,10 @@ def _picture(plan: Plan, paces: list[Pace]) -> str:
 def _hours(plan: Plan) -> list[str]:
     start, hours = plan.ramp.start, hours_text(plan.ramp.windows, plan.ramp.holidays)
     begins = [f"Starts by itself on {start.shown()}; until then {plan.baseline} serves."] if start is not None else []
+    shadow = plan.ramp.shadow
+    if shadow is not None:
+        what = f"copies of {share_text(shadow.weight)} of the requests go to {names_text(plan.canaries)}"
+        begins.append(f"First {what}, whose answers nobody sees, for {_time(shadow.hold)} at least.")
     asked = ["promotion" if share == PPM else share_text(share) for share in plan.ramp.confirm]
     begins += [f"Asks for a yes (serinus release confirm) before {names_text(tuple(asked))}."] if asked else []
     return [*begins, *([f"Opens more only at: {hours}. Outside, it holds, and rolls back."] if hours else [])]
@@ -243,6 +247,7 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
     limits, stages = plan.limits, [pace.stage for pace in paces]
     found: list[str] = []
     holds_ms = sum(stage.hold_ms for stage in stages) * max(1, len(plan.ramp.segments))
+    holds_ms += plan.ramp.shadow.hold if plan.ramp.shadow is not None else 0
     if holds_ms >= limits.max_duration:
         limit = _time(limits.max_duration)
         found.append(f"the holds alone take {_time(holds_ms)} and max_duration is {limit}: this is never promoted")

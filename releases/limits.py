@@ -64,8 +64,8 @@ def breach(release: Release, *, now_ms: int) -> Breach | None:
 
 
 def longest_silence(release: Release, *, now_ms: int) -> Silence | None:
-    """For how long something has been unknown that must be known; None while no canary has traffic."""
-    if not release.canaries_served:
+    """For how long something has been unknown that must be known; None while no canary has traffic or copies of it."""
+    if not release.canaries_served and not release.shadowing:
         return None
     said, since_ms = release.assessment, release.seen_ms
     unheard = min((*release.running, release.plan.baseline), key=lambda version: since_ms[version])

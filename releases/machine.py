@@ -149,7 +149,8 @@ def _begun(state: ReleaseState) -> Outcome | None:
 def _opened(state: ReleaseState, release: Release) -> Outcome | None:
     """What a PASS opens. Called for evidence alone, right after it came in."""
     now_ms, why = state.now_ms, release.assessment.reason
-    if release.state is State.PAUSED or not release.canary_share_ppm or not passing(release):
+    shown = release.canary_share_ppm or release.shadowing
+    if release.state is State.PAUSED or not shown or not passing(release):
         # What an operator has set to 0 % has no evidence of its own any more and stays there.
         return None
     since_ms = release.step_since_ms if release.held_since_ms is None else release.held_since_ms

@@ -51,6 +51,7 @@ class Release(msgspec.Struct, frozen=True):
     published_ms : when its route was last sent.
     scheduled : while it waits for its start.
     confirmed_ppm : the share up to which somebody has said yes, of the group that is taking the ramp's steps.
+    shadowing : canaries get copies of requests, and no share of them yet.
     awaits_ppm : while it holds for somebody's yes and for nothing else: to which share.
     group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
     """
@@ -76,6 +77,7 @@ class Release(msgspec.Struct, frozen=True):
     scheduled: Scheduled | None = None
     confirmed_ppm: int = 0
     awaits_ppm: int | None = None
+    shadowing: bool = False
 
     @property
     def active(self) -> bool:
@@ -88,6 +90,8 @@ class Release(msgspec.Struct, frozen=True):
     @property
     def hold_ms(self) -> int:
         """How long the present step is held at least."""
+        if self.shadowing and self.plan.ramp.shadow is not None:
+            return self.plan.ramp.shadow.hold
         return self.stages[max(0, self.opened - 1)].hold_ms
 
     @property
@@ -99,6 +103,12 @@ class Release(msgspec.Struct, frozen=True):
     def canary_share_ppm(self) -> int:
         """The share of all canaries together."""
         return sum(self.canary_weights_ppm.values())
+
+    @property
+    def shadow_ppm(self) -> dict[str, int]:
+        """Of which share of the requests each canary gets copies; empty when it gets none."""
+        shadow = self.plan.ramp.shadow if self.shadowing else None
+        return dict.fromkeys(self.plan.canaries, int(shadow.weight)) if shadow is not None else {}
 
     @property
     def canaries_served(self) -> bool:

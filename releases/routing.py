@@ -64,4 +64,5 @@ def route_of(release: Release, *, now_ms: int) -> Route:
         issued_at_ms=now_ms,
         rules=release.rules,
         segments=release.plan.segments,
+        shadow_ppm=release.shadow_ppm,
     )

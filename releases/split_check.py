@@ -43,6 +43,8 @@ class Asked(msgspec.Struct, frozen=True):
     since_ms: int
     weights_ppm: dict[str, int]
     rules: tuple[Rule, ...] = ()
+    shadows: tuple[str, ...] = ()
+    """Versions that get copies: who meets them was not split."""
 
     def weights(self, segment: str) -> tuple[int, dict[str, int]]:
         """The first rule that names the segment and its weights; without one -1 and the route's."""
@@ -100,7 +102,9 @@ def follow(split: SplitSeen, route: Route) -> SplitSeen:
     """
     now_ms, known = route.issued_at_ms, split.asked
     if not known or known[-1].epoch != route.epoch:
-        known = (*known, Asked(route.epoch, now_ms, dict(route.weights_ppm), route.rules))[-EPOCHS_KEPT:]
+        known = (*known, Asked(route.epoch, now_ms, dict(route.weights_ppm), route.rules, tuple(route.shadow_ppm)))[
+            -EPOCHS_KEPT:
+        ]
     elif now_ms - split.published_ms > 2 * RENEW_MS:
         known = _begun_anew(known, now_ms)
     return msgspec.structs.replace(split, asked=known, published_ms=now_ms)
@@ -141,7 +145,7 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
     for index in fresh.tolist():
         epoch = int(units.epoch[index])
         asked = by_epoch.get(epoch) if split.epochs_told else _settled(split, now_ms)
-        if asked is None or units.version[index] not in versions:
+        if asked is None or units.version[index] not in versions or units.version[index] in asked.shadows:
             continue
         bucket = int(units.bucket[index]) if epoch >= 0 else -1
         chosen.append(index)

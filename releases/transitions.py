@@ -11,6 +11,7 @@ from releases.machine_io import Decide, Effect, Publish
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState, Scheduled
 from releases.routing import observed, route_of, weights_of
+from releases.shadowing import first_step, shown_text
 from releases.wording import duration_text, group_text, names_text, sentence, share_text, weights_text
 from schemas.decision import Action, Decision, State, encode_record, hash_of, plan_hash
 from schemas.evidence import Verdict
@@ -68,6 +69,7 @@ def settle(state: ReleaseState, move: Move) -> Outcome:
         rules=release.rules,
         previous_weights_ppm={} if state.release is None else state.release.everyone_ppm,
         plan_hash=plan_hash(release.plan),
+        shadow_ppm=release.shadow_ppm,
         awaits_ppm=release.awaits_ppm,
         previous_hash=state.audit_hash,
     )
@@ -89,18 +91,24 @@ def _restart_clocks(before: Release | None, after: Release, now_ms: int) -> Rele
     changes: dict[str, Any] = {"held_since_ms": held_since_ms}
     if after.state is not State.HOLDING:
         changes["awaits_ppm"] = None
-    if (after.weights_ppm, after.group) != (before.weights_ppm, before.group):
+    if after.shadowing and (after.canary_share_ppm or not after.active):
+        changes["shadowing"] = False
+    if _shown(after) != _shown(before):
         opened = {v: now_ms for v in after.weights_ppm if v not in before.weights_ppm}
         changes |= {"step_since_ms": now_ms, "seen_ms": after.seen_ms | opened}
     return msgspec.structs.replace(after, **changes)
+
+
+def _shown(release: Release) -> tuple[object, ...]:
+    """What a step consists of: when it changes, another one has begun."""
+    return release.weights_ppm, release.group, release.shadowing
 
 
 def started(release: Release) -> Move:
     """The first step of the ramp is open."""
     held_for = duration_text(release.hold_ms)
     where = group_text(release.plan, release.group)
-    shown = weights_text(release.canary_weights_ppm)
-    reason = f"Started {shown}{where} beside {release.plan.baseline}, held for {held_for} at least"
+    reason = f"Started {shown_text(release)}{where} beside {release.plan.baseline}, held for {held_for} at least"
     return Move(release, Action.START, reason)
 
 
@@ -111,8 +119,14 @@ def scheduled(release: Release, order: Scheduled) -> Move:
     ----------
     release : at its first step.
     """
-    first = weights_text(release.canary_weights_ppm)
-    changes = {"state": State.SCHEDULED, "weights_ppm": weights_of(release.plan, {}), "opened": 0, "scheduled": order}
+    first = shown_text(release)
+    changes = {
+        "state": State.SCHEDULED,
+        "weights_ppm": weights_of(release.plan, {}),
+        "opened": 0,
+        "scheduled": order,
+        "shadowing": False,
+    }
     after = msgspec.structs.replace(release, **changes)
     baseline = release.plan.baseline
     return Move(after, Action.START, f"Scheduled {first} beside {baseline} for {Moment(order.at_ms).shown()}")
@@ -120,12 +134,8 @@ def scheduled(release: Release, order: Scheduled) -> Move:
 
 def begun(release: Release, order: Scheduled, *, now_ms: int) -> Move:
     """What was scheduled starts: the same command opens the first step now."""
-    weights = dict.fromkeys(release.plan.canaries, release.stages[0].weight_ppm)
-    changes = {
-        "state": State.RAMPING, "weights_ppm": weights_of(release.plan, weights), "opened": 1,
-        "started_ms": now_ms, "resumed_ms": now_ms, "scheduled": None,
-    }  # fmt: skip
-    move = started(msgspec.structs.replace(release, **changes))
+    changes = {"state": State.RAMPING, "started_ms": now_ms, "resumed_ms": now_ms, "scheduled": None}
+    move = started(first_step(msgspec.structs.replace(release, **changes)))
     reason = f"{move.reason}, as {order.actor} had scheduled it"
     return msgspec.structs.replace(move, reason=reason, actor=order.actor, command_id=order.command_id)
 
@@ -133,13 +143,13 @@ def begun(release: Release, order: Scheduled, *, now_ms: int) -> Move:
 def rolled_back(release: Release, why: str | None = None, *, verdict: Verdict | None = None) -> Move:
     """All traffic back to the baseline, for good."""
     where = group_text(release.plan, release.group) if release.active else ""
-    reason = f"Rolled back {weights_text(release.canary_weights_ppm, word='from')}{where}{_because(why)}"
+    reason = f"Rolled back {_left_text(release)}{where}{_because(why)}"
     return Move(_ended(release, State.ROLLED_BACK), Action.ROLLBACK, reason, verdict=verdict)
 
 
 def aborted(release: Release) -> Move:
     """All traffic back to the baseline because somebody wants the release to end, not because it is bad."""
-    reason = f"Aborted {weights_text(release.canary_weights_ppm, word='from')}"
+    reason = f"Aborted {_left_text(release)}"
     return Move(_ended(release, State.ABORTED), Action.ABORT, reason)
 
 
@@ -147,7 +157,7 @@ def held(release: Release, why: str, *, verdict: Verdict | None = None) -> Move:
     """The ramp stands still until the evidence is good again; weights stay."""
     after = msgspec.structs.replace(release, state=State.HOLDING)
     where = group_text(release.plan, release.group)
-    reason = f"Holding {weights_text(release.canary_weights_ppm)}{where}{_because(why)}"
+    reason = f"Holding {shown_text(release)}{where}{_because(why)}"
     return Move(after, Action.HOLD, reason, verdict=verdict)
 
 
@@ -170,7 +180,7 @@ def confirmed(release: Release, awaited_ppm: int) -> Move:
 def resumed(release: Release, why: str | None = None, *, now_ms: int) -> Move:
     """The ramp goes on from where it stands; weights stay, waiting begins anew."""
     after = msgspec.structs.replace(release, state=State.RAMPING, resumed_ms=now_ms)
-    reason = f"Ramping again with {weights_text(release.canary_weights_ppm)}{_because(why)}"
+    reason = f"Ramping again with {shown_text(release)}{_because(why)}"
     return Move(after, Action.RESUME, reason)
 
 
@@ -215,6 +225,10 @@ def promoted(release: Release, version: str, why: str | None = None) -> Move:
         opened=len(release.stages),
     )
     return Move(after, Action.PROMOTE, f"Promoted {version} from {before} to 100 %{_because(why)}")
+
+
+def _left_text(release: Release) -> str:
+    return shown_text(release) if release.shadowing else weights_text(release.canary_weights_ppm, word="from")
 
 
 def _because(why: str | None) -> str:

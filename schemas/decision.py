@@ -68,6 +68,8 @@ class Decision(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
     """What ``weights_ppm`` was before, of the release before when this is a start; empty when there was none."""
     plan_hash: str = ""
     """:func:`plan_hash` of the release's plan."""
+    shadow_ppm: dict[str, int] = {}
+    """While canaries get copies of requests: of which share."""
     awaits_ppm: int | None = None
     """Of a hold: the share that somebody has to confirm before the ramp goes on; None: it waits for something else."""
     previous_hash: str = ""

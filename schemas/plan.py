@@ -192,6 +192,9 @@ def check_rules(plan: Plan) -> None:
         raise RuleError(
             "$.ramp.kind", "found 'adaptive' and no gate on error_rate; its harm budget counts failed requests"
         )
+    late = next((gate for gate in plan.gates if gate.delayed), None)
+    if plan.ramp.shadow is not None and late is not None:
+        raise RuleError("$.ramp.shadow", f"found with a gate on {late.name}; nobody gives feedback on copies")
     if not plan.gates:
         raise RuleError("$.metrics", "found no metric with role gate; at least one is needed to decide")
     if all(gate.name == JOINT for gate in plan.gates):

@@ -37,6 +37,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     holidays : days, by the clock of each window's zone, on which no window begins.
     segments : groups of segments, each of which takes all steps in its turn; ``*`` is everyone else.
     confirm : shares of a canary, ascending, that no step reaches before somebody has said yes; 100% is promotion.
+    shadow : before the first step each canary gets copies of so many requests, for so long at least.
     """
 
     start: Moment | None = None
@@ -44,6 +45,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     holidays: tuple[date, ...] = ()
     segments: tuple[tuple[str, ...], ...] = ()
     confirm: tuple[Share, ...] = ()
+    shadow: Step | None = None
 
 
 class Stages(Opening, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
@@ -116,6 +118,7 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     check_holidays("$.ramp.holidays", ramp.holidays, ramp.windows)
     _check_segments(ramp)
     _check_confirm(ramp)
+    _check_shadow(ramp, canaries)
     match ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)
@@ -181,6 +184,17 @@ def _check_confirm(ramp: Ramp) -> None:
             raise RuleError(path, f"found {share.text()}; allowed is more than the one before ({before})")
     if len(ramp.confirm) > STEPS_MAX:
         raise RuleError("$.ramp.confirm", f"found {len(ramp.confirm)} shares; allowed are {STEPS_MAX}")
+
+
+def _check_shadow(ramp: Ramp, canaries: int) -> None:
+    path, shadow = "$.ramp.shadow", ramp.shadow
+    if shadow is None:
+        return
+    if isinstance(ramp, Adaptive) or ramp.segments:
+        found = "kind adaptive" if isinstance(ramp, Adaptive) else "segments"
+        raise RuleError(path, f"found with {found}; allowed with stages, linear and exponential for everyone at once")
+    _check_share(f"{path}.weight", shadow.weight, PPM // canaries)
+    check_positive(f"{path}.hold", shadow.hold)
 
 
 def _check_stages(steps: tuple[Step, ...], share_max: int) -> None:

@@ -37,6 +37,8 @@ class Route(msgspec.Struct, frozen=True, tag="route", tag_field="type"):
     rules: tuple[Rule, ...] = ()
     segments: tuple[NamedSegment, ...] = ()
     """How to name the segment of a request by its attributes."""
+    shadow_ppm: dict[str, int] = {}
+    """Who gets copies of which share of the requests; their answers are not used."""
 
 
 encode_route = msgspec.json.Encoder().encode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from releases.confirmation import unasked
+from releases.shadowing import as_tried
 from schemas.decision import Decision
 from streams.cli.options import json_option
 from streams.cli.output import print_json
@@ -30,7 +30,7 @@ def replay(files: tuple[Path, ...], plan_file: Path, as_json: bool) -> int:
     EVENTS are files of JSON lines, plain or gzipped, `-` is the standard input; also what `serinus record` or `kcat -J`
     wrote. The release starts at its service's first event. Exit 1 if it was rolled back, or nothing started one.
     """
-    plan = unasked(read_plan(plan_file))
+    plan = as_tried(read_plan(plan_file))
 
     def tell(decision: Decision) -> None:
         if as_json:

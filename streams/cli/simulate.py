@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from releases.confirmation import unasked
+from releases.shadowing import as_tried
 from schemas.decision import State
 from schemas.file_errors import parse_document
 from schemas.plan import Plan
@@ -56,7 +56,7 @@ def simulate(files: tuple[Path, ...], plan_file: Path, *, as_json: bool, **how: 
     The same seed gives the same runs, whatever the number of processes, and side by side as well. A single run is told
     decision by decision.
     """
-    plan = unasked(read_plan(plan_file))
+    plan = as_tried(read_plan(plan_file))
     worlds = [read_world(file, plan) for file in files]
     if how["fleet"]:
         _check_fleet(worlds, plan)

@@ -137,6 +137,20 @@ def test_a_forced_version_needs_a_release_that_goes_on(
     assert router.route("u", forced=forced) == Choice("v1", None, None)
 
 
+def test_copies_go_to_the_shadow_by_the_same_buckets(router: Router, at: Time) -> None:
+    """The fallback answers everybody; whose copies the canary gets is who would get the canary at that share."""
+    router.apply(record(weights_ppm={"v1": 1_000_000, "v2": 0}, shadow_ppm={"v2": 250_000}))
+    choices = [router.route(f"user-{number}") for number in range(2_000)]
+    assert {choice.version for choice in choices} == {"v1"}
+    assert all((choice.shadow == "v2") == ((choice.bucket or 0) < 250_000) for choice in choices)
+    assert 400 < sum(choice.shadow == "v2" for choice in choices) < 600
+    assert router.route("user-1", forced="v2").shadow is None
+    at.pass_ms(LEASE_MS)
+    assert router.route("user-1") == Choice("v1", None, None), "without a lease nothing is copied"
+    too_much = record(epoch=2, issued_at_ms=T0_MS + LEASE_MS, shadow_ppm={"v2": 1_000_001})
+    assert router.apply(too_much) == "invalid"
+
+
 def test_starts_on_the_fallback(router: Router) -> None:
     """Before any route arrives nobody gets a canary, and the state says why."""
     assert router.route("user-1") == Choice("v1", None, None)

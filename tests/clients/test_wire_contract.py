@@ -99,6 +99,16 @@ def test_a_forced_request_is_counted_apart() -> None:
         parse_plan(EXAMPLE.replace("[v2]", f"['v2{FORCED_SUFFIX}']"))
 
 
+def test_a_copy_is_no_part_of_the_split() -> None:
+    """Its event names no epoch and no bucket, whatever the service hands over."""
+    emitter = Emitter(service="chat", brokers="127.0.0.1:1", start=False)
+    emitter.emit(version="v2", unit="u", epoch=3, bucket=7, shadow=True)
+    with emitter.request(version="v2", unit="u", epoch=3, bucket=7, shadow=True):
+        pass
+    assert [(queued[0], queued[8:]) for queued in emitter._queue] == [("v2", ("u", None, None))] * 2
+    emitter.close(timeout_s=0)
+
+
 def test_every_route_names_every_version_of_the_release() -> None:
     """A canary at 0 % is named too: the splitter gives each canary a home by the names it sees in the route."""
     release = Release(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import exp, sqrt
 from types import TracebackType
 
-from serinus import Emitter, Router
+from serinus import Choice, Emitter, Router
 from tests.e2e.pipeline import Pipeline
 
 _TICK_S = 0.01
@@ -57,6 +57,7 @@ class Traffic:
         self.emitter = Emitter(service=service, brokers=brokers, topic_prefix=prefix)
         self.arms = {"v1": baseline, "v2": canary}
         self.served: list[Served] = []
+        self.copies = 0
         self._random = random.Random(seed)
         self._rate_per_s, self._stop = rate_per_s, threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"traffic-{service}")
@@ -86,8 +87,14 @@ class Traffic:
 
     def _request(self) -> None:
         unit = f"user-{self._random.randrange(100_000)}"
-        version, epoch, bucket = self.router.route(unit)[:3]
-        self.served.append(Served(time.monotonic(), time.time_ns() // 1_000_000, version, epoch))
+        choice = self.router.route(unit)
+        self.served.append(Served(time.monotonic(), time.time_ns() // 1_000_000, choice.version, choice.epoch))
+        self._answer(choice.version, choice, unit)
+        if choice.shadow is not None:
+            self.copies += 1
+            self._answer(choice.shadow, choice, unit, shadow=True)
+
+    def _answer(self, version: str, choice: Choice, unit: str, *, shadow: bool = False) -> None:
         arm, slow = self.arms[version], self._random.gauss(0.0, 1.0)
         self.emitter.emit(
             version=version,
@@ -95,8 +102,9 @@ class Traffic:
             values=None if arm.correlation is None else {"tokens_out": self._tokens(slow, arm.correlation)},
             error=self._random.random() < arm.error_rate,
             unit=unit,
-            epoch=epoch,
-            bucket=bucket,
+            epoch=choice.epoch,
+            bucket=choice.bucket,
+            shadow=shadow,
         )
 
     def _tokens(self, slow: float, correlation: float) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from releases.confirmation import unasked
 from releases.explain import explain
 from releases.release_state import decode_state, encode_state
+from releases.shadowing import as_tried
 from schemas.command import Verb
 from schemas.decision import Action, State
 from schemas.evidence import Verdict
@@ -143,7 +143,7 @@ def test_it_is_stored_explained_and_simulated_without() -> None:
     story = asking().keep(Verdict.PASS, 5 * MINUTE_MS)
     assert decode_state(encode_state(story.state)) == story.state
     assert "Asks for a yes (serinus release confirm) before 5 % and promotion." in explain(story.plan)
-    assert Story(unasked(story.plan)).keep(Verdict.PASS, 30 * MINUTE_MS).release.state is State.PROMOTED
+    assert Story(as_tried(story.plan)).keep(Verdict.PASS, 30 * MINUTE_MS).release.state is State.PROMOTED
 
 
 @pytest.mark.parametrize(

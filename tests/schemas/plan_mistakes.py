@@ -80,7 +80,8 @@ MISTAKES = [
     (
         "kind: stages",
         "kind: adaptive",
-        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, start, windows, holidays, segments",
+        "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, start, windows, holidays, segments, "
+        "confirm, shadow",
     ),
     (
         RAMP,
@@ -146,7 +147,7 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments, confirm",
+        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments, confirm, shadow",
     ),
     (
         RAMP,

@@ -145,6 +145,7 @@ class Emitter:
         epoch: int | None = None,
         bucket: int | None = None,
         forced: bool = False,
+        shadow: bool = False,
         kind: str = "request",
         ts_ms: int | None = None,
     ) -> None:
@@ -159,6 +160,8 @@ class Emitter:
         segment: the slice of users.
         unit: the sticky unit; only a keyed hash of it leaves the process.
         epoch, bucket, forced: from `Router.route`. A forced version is counted apart, as ``"v2:forced"``.
+        shadow: this was a copy and its answer is not used. It is judged like any other, and no part of the split: the
+            event carries neither epoch nor bucket.
         kind: ``"request"`` or ``"feedback"``.
         ts_ms: event time, Unix ms; default now.
         """
@@ -181,8 +184,8 @@ class Emitter:
                         dict(labels) if labels else None,
                         segment,
                         unit,
-                        epoch,
-                        bucket,
+                        None if shadow else epoch,
+                        None if shadow else bucket,
                     )
                 )
                 if self._start_on_emit:
@@ -190,7 +193,7 @@ class Emitter:
         except Exception as problem:
             self._drop("invalid_arguments", repr(problem))
 
-    def request(
+    def request(  # noqa: PLR0913 - as of emit
         self,
         *,
         version: str,
@@ -199,14 +202,15 @@ class Emitter:
         epoch: int | None = None,
         bucket: int | None = None,
         forced: bool = False,
+        shadow: bool = False,
     ) -> Request:
         """Return a context manager that measures one request and emits its event; see `Request`.
 
         Parameters
         ----------
-        version, segment, unit, epoch, bucket, forced: as of `emit`.
+        version, segment, unit, epoch, bucket, forced, shadow: as of `emit`.
         """
-        return Request(self, version, (segment, unit, epoch, bucket, forced))
+        return Request(self, version, (segment, unit, epoch, bucket, forced, shadow))
 
     def stats(self) -> EmitterStats:
         """Return where the events are; the parts are read one after another while sending goes on."""

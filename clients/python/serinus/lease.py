@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from serinus.clocks import Clock
-from serinus.route import InvalidRouteError, Route, decode_route, splits_of
+from serinus.route import InvalidRouteError, Route, decode_route, shadows_of, splits_of
 from serinus.segment import NamedSegment
 from serinus.splitter import Split
 
@@ -42,6 +42,7 @@ class Snapshot:
     route: the route behind it, None before the first one and after a tombstone.
     segments: how to name a request's segment by its attributes.
     forceable: the versions that a tester may ask for.
+    shadows: who gets a copy of a request in which bucket, None when nobody does.
     """
 
     fallback: str
@@ -53,6 +54,7 @@ class Snapshot:
     route: Route | None
     segments: Sequence[NamedSegment] = ()
     forceable: frozenset[str] = frozenset()
+    shadows: Split | None = None
 
     @property
     def epoch(self) -> int | None:
@@ -144,4 +146,5 @@ class Lease:
             route=route,
             segments=route.segments,
             forceable=frozenset(route.weights_ppm) if route.state in ACTIVE_STATES else frozenset(),
+            shadows=shadows_of(route),
         )

@@ -37,7 +37,7 @@ class Request:
         self,
         emitter: Emitter,
         version: str,
-        context: tuple[str, str | None, int | None, int | None, bool],
+        context: tuple[str, str | None, int | None, int | None, bool, bool],
     ) -> None:
         self._emitter = emitter
         self._version = version
@@ -60,7 +60,7 @@ class Request:
         latency_ms = self.latency_ms
         if latency_ms is None:
             latency_ms = (self._emitter.monotonic_s() - self._started_s) * 1000
-        segment, unit, epoch, bucket, forced = self._context
+        segment, unit, epoch, bucket, forced, shadow = self._context
         self._emitter.emit(
             version=self._version,
             latency_ms=latency_ms,
@@ -72,6 +72,7 @@ class Request:
             epoch=epoch,
             bucket=bucket,
             forced=forced,
+            shadow=shadow,
         )
 
     async def __aenter__(self) -> Self:

@@ -54,6 +54,7 @@ class Route(Struct, frozen=True):
     lease_ms: how long the shares are valid, ms, at most a day.
     rules: the first rule that names the request's segment decides before the weights do.
     segments: how to name a request's segment by its attributes.
+    shadow_ppm: share of the requests in ppm of which a version gets copies, summing to at most 1,000,000.
     """
 
     service: _Name
@@ -67,6 +68,7 @@ class Route(Struct, frozen=True):
     state: str = ""
     rules: list[Rule] = []
     segments: list[NamedSegment] = []
+    shadow_ppm: _Weights = {}
     type: str = "route"
 
     def __post_init__(self) -> None:
@@ -74,6 +76,8 @@ class Route(Struct, frozen=True):
             raise ValueError(f"type is {self.type!r}, allowed: 'route'")
         if sum(self.weights_ppm.values()) != BUCKETS:
             raise ValueError(f"weights_ppm sum to {sum(self.weights_ppm.values())}, allowed: exactly {BUCKETS}")
+        if sum(self.shadow_ppm.values()) > BUCKETS:
+            raise ValueError(f"shadow_ppm sum to {sum(self.shadow_ppm.values())}, allowed: <= {BUCKETS}")
 
     @property
     def version(self) -> tuple[int, int]:
@@ -110,6 +114,20 @@ def decode_route(record: bytes) -> Route:
         raise InvalidRouteError(str(error)) from error
 
 
+def shadows_of(route: Route) -> Split | None:
+    """Lay out who gets copies, over the same buckets as the shares; None when nobody does."""
+    if not any(route.shadow_ppm.values()):
+        return None
+    return split_buckets(route.shadow_ppm, fallback=route.fallback, canaries=_canaries(route))
+
+
+def _canaries(route: Route) -> list[str]:
+    """All versions named anywhere in the route but the fallback, in the order of their homes."""
+    named = set(route.weights_ppm).union(route.shadow_ppm, *(rule.weights_ppm for rule in route.rules))
+    # Code points sort as UTF-8 bytes do; other languages must compare bytes, not UTF-16 units.
+    return sorted(named - {route.fallback})
+
+
 def splits_of(route: Route) -> tuple[Mapping[str, Split], Split]:
     """Lay out a route: the splits of the segments that have a rule, and the split of all others.
 
@@ -124,9 +142,7 @@ def splits_of(route: Route) -> tuple[Mapping[str, Split], Split]:
     >>> by_segment["internal"].versions, default.versions
     (('v2',), ('v2', 'v1'))
     """
-    named = set(route.weights_ppm).union(*(rule.weights_ppm for rule in route.rules))
-    # Code points sort as UTF-8 bytes do; other languages must compare bytes, not UTF-16 units.
-    canaries = sorted(named - {route.fallback})
+    canaries = _canaries(route)
     by_segment: dict[str, Split] = {}
     for rule in route.rules:
         split = split_buckets(rule.weights_ppm, fallback=route.fallback, canaries=canaries)

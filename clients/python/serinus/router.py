@@ -33,6 +33,7 @@ class Choice(NamedTuple):
     epoch, bucket: None when the fallback answers for want of a lease; a forced version has no bucket.
     segment: as given, or as named by the attributes.
     forced: a tester asked for this version; its event says so and is counted apart.
+    shadow: the version that gets a copy of this request, whose answer must not be used; its event is marked too.
     """
 
     version: str
@@ -40,6 +41,7 @@ class Choice(NamedTuple):
     bucket: int | None
     segment: str = ""
     forced: bool = False
+    shadow: str | None = None
 
 
 @dataclass(frozen=True)
@@ -217,9 +219,9 @@ class Router:
         --------
         >>> router = Router.static({"v1": 500_000, "v2": 500_000}, fallback="v1", salt="s")
         >>> router.route("u", segment="eu")
-        Choice(version='v1', epoch=0, bucket=532875, segment='eu', forced=False)
+        Choice(version='v1', epoch=0, bucket=532875, segment='eu', forced=False, shadow=None)
         >>> router.route("u", forced="v2")
-        Choice(version='v2', epoch=0, bucket=None, segment='', forced=True)
+        Choice(version='v2', epoch=0, bucket=None, segment='', forced=True, shadow=None)
         """
         snapshot = self._lease.snapshot
         try:
@@ -233,7 +235,12 @@ class Router:
                 return Choice(forced, snapshot.epoch, None, segment, True)
             split = snapshot.by_segment.get(segment, snapshot.default)
             bucket = bucket_of(snapshot.salt, unit) if unit else int(random.random() * BUCKETS)
-            return Choice(split.versions[bisect_right(split.bounds, bucket)], snapshot.epoch, bucket, segment)
+            version = split.versions[bisect_right(split.bounds, bucket)]
+            if snapshot.shadows is None:
+                return Choice(version, snapshot.epoch, bucket, segment)
+            copied_to = snapshot.shadows.version_of(bucket)
+            shadow = copied_to if copied_to not in {version, snapshot.fallback} else None
+            return Choice(version, snapshot.epoch, bucket, segment, False, shadow)
         except Exception as error:
             return self._failed(error, snapshot)
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from serinus.route import decode_route, splits_of
+from serinus.route import decode_route, shadows_of, splits_of
 from serinus.splitter import BUCKETS, Split, bucket_of
 
 PATH = Path(__file__).with_name("splitter_vectors.json")
@@ -41,6 +41,11 @@ ROUTES: list[dict[str, Any]] = [
         "fallback": "v1",
         "weights_ppm": {"v1": 1_000_000, "v2": 0},
         "rules": [{"segments": ["*"], "weights_ppm": {"v2": 250_000}}],
+    },
+    {
+        "fallback": "v1",
+        "weights_ppm": {"v1": 1_000_000, "v2": 0, "v3": 0},
+        "shadow_ppm": {"v2": 200_000, "v3": 100_000},
     },
 ]
 SEGMENTS = ["", "internal", "beta", "eu"]
@@ -112,7 +117,9 @@ def vectors() -> dict[str, Any]:
     routes = []
     for route in ROUTES:
         record = {"service": "chat", "epoch": 1, "salt": "salt", "issued_at_ms": 0, "lease_ms": 30_000, **route}
-        by_segment, default = splits_of(decode_route(json.dumps(record).encode()))
+        decoded = decode_route(json.dumps(record).encode())
+        by_segment, default = splits_of(decoded)
+        shadows = shadows_of(decoded)
         splits = {segment: ranges(by_segment.get(segment, default)) for segment in SEGMENTS}
         choices = [
             {
@@ -123,7 +130,8 @@ def vectors() -> dict[str, Any]:
             for segment in SEGMENTS
             for unit in [f"user-{number}" for number in range(8)]
         ]
-        routes.append({**route, "salt": "salt", "ranges_by_segment": splits, "choices": choices})
+        copied = {} if shadows is None else {"shadow_ranges": ranges(shadows)}
+        routes.append({**route, "salt": "salt", "ranges_by_segment": splits, **copied, "choices": choices})
     buckets = [{"salt": salt, "unit": unit, "bucket": bucket_of(salt, unit)} for salt, unit in UNITS]
     named = [{"attributes": attributes, "segment": segment} for attributes, segment in ATTRIBUTES]
     return {
