@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from streams.cli.route_render import render
 from streams.cli.route_watch import watch
 
 
@@ -13,3 +14,4 @@ def route() -> None:
 
 
 route.add_command(watch)
+route.add_command(render)

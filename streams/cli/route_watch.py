@@ -6,15 +6,14 @@ import shlex
 import subprocess
 import threading
 import time
-from typing import Any, Literal
 
 import click
 import msgspec
 
-from schemas.units import PPM
-from serinus import Router, RouterState
+from serinus import Router
 from streams.cli.options import settings_option
 from streams.cli.output import print_json
+from streams.in_force import InForce, in_force
 from streams.settings_load import Loaded
 from streams.supervisor import stop_on_signals
 
@@ -26,44 +25,6 @@ SETTLED_S = 0.5
 
 RETRIES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits before a command that failed is run again; the last one for ever, until it works or the route changes."""
-
-
-class InForce(msgspec.Struct, frozen=True):
-    """What a router does now: a route while its lease holds, everybody on the fallback otherwise."""
-
-    service: str
-    weights_ppm: dict[str, int]
-    fallback: str
-    reason: str = ""
-    """Why the fallback serves; empty while a lease holds."""
-    epoch: int | None = None
-    release_id: str = ""
-    state: str = ""
-    salt: str = ""
-    rules: tuple[dict[str, Any], ...] = ()
-    segments: tuple[dict[str, Any], ...] = ()
-    type: Literal["in_force"] = "in_force"
-
-
-def in_force(state: RouterState) -> InForce:
-    """What a router's state asks for.
-
-    >>> in_force(Router(service="chat", fallback="v1").state()).weights_ppm
-    {'v1': 1000000}
-    """
-    if state.on_fallback:
-        return InForce(state.service, {state.fallback: PPM}, state.fallback, state.reason)
-    return InForce(
-        state.service,
-        state.weights_ppm,
-        state.fallback,
-        epoch=state.epoch,
-        release_id=state.release_id,
-        state=state.release_state,
-        salt=state.salt,
-        rules=state.rules,
-        segments=state.segments,
-    )
 
 
 @click.command()
