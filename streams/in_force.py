@@ -31,6 +31,7 @@ class InForce(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     salt: str = ""
     rules: tuple[Rule, ...] = ()
     segments: tuple[NamedSegment, ...] = ()
+    shadow_ppm: _Weights = {}
     type: Literal["in_force"] = "in_force"
 
     def __post_init__(self) -> None:
@@ -63,6 +64,7 @@ def in_force(state: RouterState) -> InForce:
         salt=state.salt,
         rules=msgspec.convert(state.rules, tuple[Rule, ...]),
         segments=msgspec.convert(state.segments, tuple[NamedSegment, ...]),
+        shadow_ppm=state.shadow_ppm,
     )
 
 

@@ -28,11 +28,14 @@ export function decodeRoute(record) {
   if ((route.type ?? 'route') !== 'route') fail("$.type: expected 'route'");
   const weights = weightsOf(route.weights_ppm, '$.weights_ppm');
   if (total(weights) !== BUCKETS) fail(`$.weights_ppm sum to ${total(weights)}, allowed: exactly ${BUCKETS}`);
+  const shadows = weightsOf(given(route.shadow_ppm, {}), '$.shadow_ppm');
+  if (total(shadows) > BUCKETS) fail(`$.shadow_ppm sum to ${total(shadows)}, allowed: <= ${BUCKETS}`);
   return {
     service: text(route.service, '$.service', 1),
     // Beyond 2^53 two numbers may be told for one, and an old route for a new one. No worker counts so far.
     epoch: whole(route.epoch, '$.epoch', 0, Number.MAX_SAFE_INTEGER),
     weights,
+    shadows,
     fallback: text(route.fallback, '$.fallback', 1),
     salt: text(route.salt, '$.salt', 0, Infinity),
     issuedAtMs: whole(route.issued_at_ms, '$.issued_at_ms', 0, Number.MAX_SAFE_INTEGER),
@@ -43,18 +46,20 @@ export function decodeRoute(record) {
   };
 }
 
-/** The ranges of the segments that have a rule, and those of all others. */
+/** The ranges of the segments that have a rule, those of all others, and those of the copies: null when nobody gets any. */
 export function rangesOf(route) {
-  const named = new Set([route.weights, ...route.rules.map((rule) => rule.weights)].flatMap((weights) => [...weights.keys()]));
+  const all = [route.weights, route.shadows, ...route.rules.map((rule) => rule.weights)];
+  const named = new Set(all.flatMap((weights) => [...weights.keys()]));
   named.delete(route.fallback);
   const canaries = byUtf8(named);
+  const copies = total(route.shadows) ? split(route.shadows, route.fallback, canaries) : null;
   const bySegment = new Map();
   for (const rule of route.rules) {
     const ranges = split(rule.weights, route.fallback, canaries);
     for (const segment of rule.segments) if (!bySegment.has(segment)) bySegment.set(segment, ranges);
-    if (rule.segments.includes('*')) return { bySegment, others: ranges };
+    if (rule.segments.includes('*')) return { bySegment, others: ranges, copies };
   }
-  return { bySegment, others: split(route.weights, route.fallback, canaries) };
+  return { bySegment, copies, others: split(route.weights, route.fallback, canaries) };
 }
 
 function ruleOf(found, path) {

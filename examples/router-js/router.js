@@ -1,4 +1,4 @@
-// Which version answers this request, now: docs/splitting.md, sections 4 to 8.
+// Which version answers this request, now: docs/splitting.md, sections 4 to 9.
 
 import { decodeRoute, rangesOf } from './route.js';
 import { segmentOf } from './segments.js';
@@ -90,7 +90,8 @@ export class Router {
   }
 
   /**
-   * The version that answers this request, and what its event should carry: see `eventFields`.
+   * The version that answers this request, and what its event should carry: see `eventFields`. `shadow` is a version
+   * that gets a copy, whose answer must not be used, or null.
    *
    * @param {string} [unit] the same unit gets the same version; none or '' is drawn at random
    * @param {object} [options]
@@ -105,17 +106,20 @@ export class Router {
       let segment = options?.segment ?? '';
       if (!segment && attributes && now.route) segment = segmentOf(now.route.segments, attributes);
       if (this.#clock.monotonicMs() >= now.validUntilMonotonicMs || this.#clock.nowMs() >= now.validUntilMs) {
-        return { version: now.fallback, epoch: null, bucket: null, segment, forced: false };
+        return { version: now.fallback, epoch: null, bucket: null, segment, forced: false, shadow: null };
       }
       const { epoch, salt, state, weights } = now.route;
       if (typeof forced === 'string' && weights.has(forced) && ACTIVE_STATES.has(state)) {
-        return { version: forced, epoch, bucket: null, segment, forced: true };
+        return { version: forced, epoch, bucket: null, segment, forced: true, shadow: null };
       }
       const bucket = unit ? bucketOf(salt, unit) : Math.floor(this.#random() * BUCKETS);
-      return { version: ownerOf(now.bySegment.get(segment) ?? now.others, bucket), epoch, bucket, segment, forced: false };
+      const version = ownerOf(now.bySegment.get(segment) ?? now.others, bucket);
+      const copied = now.copies === null ? now.fallback : ownerOf(now.copies, bucket);
+      const shadow = copied === version || copied === now.fallback ? null : copied;
+      return { version, epoch, bucket, segment, forced: false, shadow };
     } catch (error) {
       this.lastError = error.message;
-      return { version: now.fallback, epoch: null, bucket: null, segment: '', forced: false };
+      return { version: now.fallback, epoch: null, bucket: null, segment: '', forced: false, shadow: null };
     }
   }
 
@@ -134,6 +138,11 @@ export class Router {
       lastError: this.lastError,
     };
   }
+}
+
+/** The same of the event of a copy: it is no part of the split. */
+export function shadowFields({ shadow, segment }) {
+  return { version: shadow, ...(segment && { segment }) };
 }
 
 /** The fields of a request's event that its choice decides; what was forced is counted apart. */

@@ -35,6 +35,10 @@ def groups(now: InForce) -> tuple[Group, ...]:
     Nothing after a rule for everyone is ever asked. It must be gone here: a gateway that prefers the longer match would
     ask it after all.
 
+    Raises
+    ------
+    InexpressibleError : copies are asked for.
+
     Examples
     --------
     >>> from schemas.rule import Rule
@@ -44,6 +48,7 @@ def groups(now: InForce) -> tuple[Group, ...]:
     ('beta',) {'v2': 50000, 'v1': 950000}
     () {'v1': 1000000}
     """
+    refuse_copies(now)
     found: list[Group] = []
     for rule in now.rules:
         if EVERYONE in rule.segments:
@@ -51,6 +56,15 @@ def groups(now: InForce) -> tuple[Group, ...]:
         if rule.segments:
             found.append(Group(rule.segments, _shares(rule.weights_ppm, now.fallback)))
     return (*found, Group((), _shares(now.weights_ppm, now.fallback)))
+
+
+def refuse_copies(now: InForce) -> None:
+    """Raise :class:`InexpressibleError` if copies are asked for: nobody could tell a proxy's copy from a request."""
+    if any(now.shadow_ppm.values()):
+        copied = ", ".join(version for version, share in now.shadow_ppm.items() if share)
+        raise InexpressibleError(
+            f"it asks for copies to {copied}, and their events must be marked, which a service does"
+        )
 
 
 def _shares(weights_ppm: Mapping[str, int], fallback: str) -> dict[str, int]:

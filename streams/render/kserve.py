@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.units import PPM, Share
 from streams.in_force import InForce
-from streams.render.groups import InexpressibleError, versions
+from streams.render.groups import InexpressibleError, refuse_copies, versions
 from streams.render.placement import metadata
 
 PPM_OF_A_PERCENT = PPM // 100
@@ -54,6 +54,7 @@ def lost_to_rounding(now: InForce) -> str:
 
 
 def _percent(now: InForce, latest: str) -> int:
+    refuse_copies(now)
     if now.rules:
         raise InexpressibleError("it has rules by segment, and an InferenceService knows none")
     canaries = versions(now)[:-1]

@@ -11,8 +11,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   const router = new Router({ service: 'chat', fallback: 'none', clock });
   const outcome = router.receive(null, Buffer.from(record, 'base64'));
   const choices = requests.map(({ unit, ...options }) => {
-    const { version, epoch, bucket, segment, forced } = router.route(unit, options);
-    return [version, epoch, bucket, segment, forced];
+    const { version, epoch, bucket, segment, forced, shadow } = router.route(unit, options);
+    return [version, epoch, bucket, segment, forced, shadow];
   });
   process.stdout.write(`${JSON.stringify({ outcome, choices })}\n`);
 }

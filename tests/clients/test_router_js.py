@@ -152,6 +152,7 @@ def routes(draw: st.DrawFn) -> dict[str, Any]:
         "lease_ms": 30_000,
         "rules": draw(st.lists(rules, max_size=3)),
         "segments": draw(st.lists(named, max_size=4)),
+        "shadow_ppm": draw(st.one_of(st.just({}), shares())),
     }
 
 
@@ -193,13 +194,13 @@ def test_both_name_the_same_segments(javascript: Javascript, asked: list[dict[st
     assert javascript.ask(record, requests) == python(record, requests)
 
 
-JUNK = st.sampled_from(
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 0, 1.5, 1_000_001, 2**63, "", "x" * 257, [], {}, [None], {"v2": 1}, [{}], "\U0001f426" * 256]
 )
 
 
 @settings(max_examples=100)
-@given(route=routes(), field=st.integers(0, 9), junk=JUNK, inside=st.booleans())
+@given(route=routes(), field=st.integers(0, 10), junk=JUNK, inside=st.booleans())
 def test_both_refuse_the_same(
     javascript: Javascript, route: dict[str, Any], field: int, junk: Any, inside: bool
 ) -> None:

@@ -6,7 +6,7 @@ import random
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from msgspec import to_builtins
@@ -59,7 +59,7 @@ class RouterState:
     records: number of records by outcome.
     choose_failures: requests that got the fallback because their arguments could not be used.
     last_error: what was wrong with the last invalid route.
-    salt, rules, segments: of the newest route, for who splits by other means; the latter two as in the route's JSON.
+    salt, rules, segments, shadow_ppm: of the newest route, for who splits by other means; as in the route's JSON.
     """
 
     service: str
@@ -79,6 +79,7 @@ class RouterState:
     salt: str = ""
     rules: tuple[dict[str, Any], ...] = ()
     segments: tuple[dict[str, Any], ...] = ()
+    shadow_ppm: dict[str, int] = field(default_factory=dict)
 
 
 class Router:
@@ -277,6 +278,7 @@ class Router:
             salt=route.salt if route else "",
             rules=tuple(to_builtins(rule) for rule in route.rules) if route else (),
             segments=tuple(to_builtins(segment) for segment in route.segments) if route else (),
+            shadow_ppm=dict(route.shadow_ppm) if route else {},
         )
 
     def close(self, timeout_s: float = 5.0) -> None:

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Router, eventFields } from '../router.js';
+import { Router, eventFields, shadowFields } from '../router.js';
 import { compare, parseVersion } from '../segments.js';
 import { byUtf8, murmur3, utf8 } from '../splitter.js';
 
@@ -38,7 +38,7 @@ function started(changes) {
 
 test('before a route everybody has the configured fallback', () => {
   const router = routerAt({ nowMs: 0, monotonicMs: 0 });
-  assert.deepEqual(router.route('u'), { version: 'v0', epoch: null, bucket: null, segment: '', forced: false });
+  assert.deepEqual(router.route('u'), { version: 'v0', epoch: null, bucket: null, segment: '', forced: false, shadow: null });
   assert.equal(router.state().onFallback, true);
 });
 
@@ -47,7 +47,7 @@ test('a lease ends by the monotonic clock', () => {
   clock.monotonicMs = 50 + 29_999;
   assert.equal(router.choose('u'), 'v2');
   clock.monotonicMs = 50 + 30_000;
-  assert.deepEqual(router.route('u'), { version: 'v1', epoch: null, bucket: null, segment: '', forced: false });
+  assert.deepEqual(router.route('u'), { version: 'v1', epoch: null, bucket: null, segment: '', forced: false, shadow: null });
 });
 
 test('a lease ends by the wall clock, five seconds later', () => {
@@ -91,7 +91,7 @@ test('routes of others are not ours, by key or by name', () => {
 test('a forced version answers while its release goes on', () => {
   const { router, clock } = started({ weights_ppm: { v1: 1_000_000, v2: 0 } });
   const choice = router.route('u', { forced: 'v2', segment: 'eu' });
-  assert.deepEqual(choice, { version: 'v2', epoch: 4, bucket: null, segment: 'eu', forced: true });
+  assert.deepEqual(choice, { version: 'v2', epoch: 4, bucket: null, segment: 'eu', forced: true, shadow: null });
   assert.deepEqual(eventFields(choice), { version: 'v2:forced', segment: 'eu', epoch: 4 });
   assert.equal(router.choose('u', { forced: 'v9' }), 'v1');
   assert.equal(router.choose('u', { forced: 'toString' }), 'v1');
@@ -105,6 +105,17 @@ test('a request without a unit draws, and one with a unit does not', () => {
   const { router } = started({ weights_ppm: { v1: 750_000, v2: 250_000 } });
   for (const unit of [undefined, null, '']) assert.equal(router.route(unit).bucket, 250_000);
   assert.deepEqual(eventFields(router.route('u')), { version: 'v1', epoch: 4, bucket: 532_875 });
+});
+
+test('a copy goes to a version that neither answers nor is the fallback', () => {
+  const copies = { weights_ppm: { v1: 500_000, v2: 500_000 }, shadow_ppm: { v2: 900_000 } };
+  const { router } = started(copies);
+  assert.equal(router.route('').shadow, null, 'bucket 250,000 is answered by v2');
+  const choice = router.route('u', { segment: 'eu' });
+  assert.deepEqual([choice.version, choice.bucket, choice.shadow], ['v1', 532_875, 'v2']);
+  assert.deepEqual(shadowFields(choice), { version: 'v2', segment: 'eu' });
+  assert.equal(router.route('u', { forced: 'v1' }).shadow, null);
+  assert.equal(started({ ...copies, shadow_ppm: { v2: 500_000 } }).router.route('u').shadow, null);
 });
 
 test('attributes name the segment unless the service does', () => {
@@ -145,6 +156,7 @@ const BROKEN = {
   'an epoch that is not exact': encoded({ epoch: 2 ** 53 }),
   'no lease': encoded({ lease_ms: 0 }),
   'a lease of more than a day': encoded({ lease_ms: 86_400_001 }),
+  'copies above': encoded({ shadow_ppm: { v1: 600_000, v2: 600_000 } }),
   'null for the rules': encoded({ rules: null }),
   'a rule above': encoded({ rules: [{ segments: ['a'], weights_ppm: { v1: 600_000, v2: 600_000 } }] }),
   'a rule without segments': encoded({ rules: [{ weights_ppm: { v2: 1 } }] }),

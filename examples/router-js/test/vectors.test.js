@@ -13,8 +13,12 @@ const FILE = new URL('../../../clients/python/testdata/splitter_vectors.json', i
 const vectors = JSON.parse(readFileSync(FILE, 'utf8'));
 const AROUND = { service: 'chat', epoch: 1, issued_at_ms: 0, lease_ms: 30_000 };
 
-export function record(fields) {
+function record(fields) {
   return Buffer.from(JSON.stringify({ ...AROUND, ...fields }));
+}
+
+function listed(ranges) {
+  return ranges.map(({ low, high, version }) => [low, high, version]);
 }
 
 test('the vectors are those that this router is written for', () => {
@@ -27,11 +31,11 @@ test('buckets', () => {
 });
 
 test('ranges of every segment', () => {
-  for (const { ranges_by_segment: asked, choices, ...fields } of vectors.routes) {
-    const { bySegment, others } = rangesOf(decodeRoute(record(fields)));
+  for (const { ranges_by_segment: asked, shadow_ranges: copied, choices, ...fields } of vectors.routes) {
+    const { bySegment, others, copies } = rangesOf(decodeRoute(record(fields)));
+    assert.deepEqual(copies && listed(copies), copied ?? null);
     for (const [segment, ranges] of Object.entries(asked)) {
-      const found = (bySegment.get(segment) ?? others).map(({ low, high, version }) => [low, high, version]);
-      assert.deepEqual(found, ranges, JSON.stringify([fields, segment]));
+      assert.deepEqual(listed(bySegment.get(segment) ?? others), ranges, JSON.stringify([fields, segment]));
     }
   }
 });

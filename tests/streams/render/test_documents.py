@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -130,6 +131,7 @@ def now(weights_ppm: dict[str, int], *rules: Rule, fallback: str = "v1") -> InFo
 
 
 CANARY = now({"v1": 950_000, "v2": 50_000})
+COPIES = msgspec.structs.replace(CANARY, shadow_ppm={"v2": 100_000, "v3": 0})
 TWO = now({"v1": 900_000, "v2": 50_000, "v3": 50_000})
 INTERNAL = now({"v1": PPM, "v2": 0}, Rule(("internal",), {"v2": PPM}))
 NAMELESS = now({"v1": PPM, "v2": 0}, Rule(("",), {"v2": PPM}))
@@ -159,6 +161,10 @@ def kserve(latest: str) -> Callable[[InForce], dict[str, Any]]:
         (lambda it: flags(it, flag="chat", segment=None), INTERNAL, "say by --segment"),
         (kserve("v2"), INTERNAL, "rules by segment"),
         (kserve("v2"), TWO, "the canaries v2, v3; an InferenceService has one"),
+        (lambda it: http_route(it, HTTP_ROUTE), COPIES, "it asks for copies to v2"),
+        (lambda it: virtual_service(it, SUBSETS), COPIES, "it asks for copies to v2"),
+        (lambda it: flags(it, flag="chat", segment=None), COPIES, "it asks for copies to v2"),
+        (kserve("v2"), COPIES, "it asks for copies to v2"),
         (kserve("v9"), CANARY, "said to run v9, and it is for v1 and v2"),
     ],
 )
