@@ -27,12 +27,12 @@ from bench.packed import records
 from schemas.inputs import decode_input
 from schemas.report import Report
 from streams.ingest.heap import keep_freed_memory
-from streams.ingest.http import Liveness
 from streams.ingest.loop import IngestLoop
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.settings import IngestSettings
 from streams.ingest.source import split_errors
 from streams.ingest.topic_identity import topic_identity
+from streams.probes import Liveness
 from streams.supervisor import stop_on_signals
 
 PER_RECORD = 200

@@ -7,6 +7,7 @@ import msgspec
 from releases.budget import ALPHA_PASS, gate_weights
 from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests, error_requests
 from releases.harm import GRID
+from releases.hooks import hook_lines, hook_warnings
 from releases.joint_gate import ENOUGH
 from releases.margins import margin_at
 from releases.opening_hours import closed_ms_max, hours_text
@@ -76,7 +77,8 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
     total = f"Promotion after {_time(holds_ms)} at the earliest"
     if rate_per_s is not None:
         total += f"; expected after {_time(_total_ms(paces))} at {rate_per_s:g} requests/s"
-    lines += [_picture(plan, paces), f"{total}.", *_hours(plan), *_limits(plan), *_warnings(plan, paces, rate_per_s)]
+    lines += [_picture(plan, paces), f"{total}.", *_hours(plan), *_limits(plan), *hook_lines(plan)]
+    lines += _warnings(plan, paces, rate_per_s)
     return lines
 
 
@@ -271,7 +273,7 @@ def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[s
         if needed > REQUESTS_MANY:
             found.append(f"{label}: its margin takes about {needed:,.0f} canary requests to promote; is it needed?")
     found += _warnings_of_rate(plan, paces, rate_per_s) if rate_per_s is not None else []
-    found += [*_warnings_of_alpha(plan), *season_warnings(plan)]
+    found += [*_warnings_of_alpha(plan), *season_warnings(plan), *hook_warnings(plan)]
     if plan.independent != "request" and any(gate.kind == JOINT for gate in plan.gates):
         found.append(
             "joint counts requests one by one: where a user sends many that are alike it fires more often than alpha "

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from releases.confirmation import below_ppm
+from releases.hooks import told
 from releases.machine_io import Decide, Effect, Publish
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState, Scheduled
@@ -72,6 +73,9 @@ def settle(state: ReleaseState, move: Move) -> Outcome:
         shadow_ppm=release.shadow_ppm,
         awaits_ppm=release.awaits_ppm,
         previous_hash=state.audit_hash,
+        baseline=release.plan.baseline,
+        canaries=release.plan.canaries,
+        hooks=told(release.plan, move.action),
     )
     state = msgspec.structs.replace(state, epoch=epoch, release=release, audit_hash=hash_of(encode_record(decision)))
     if not published:

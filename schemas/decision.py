@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.decoding import decoded
 from schemas.evidence import Evidence, Verdict
+from schemas.hook import Hook
 from schemas.plan import Plan
 from schemas.rule import Rule
 from schemas.units import encode_hook
@@ -74,6 +75,11 @@ class Decision(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
     """Of a hold: the share that somebody has to confirm before the ramp goes on; None: it waits for something else."""
     previous_hash: str = ""
     """:func:`hash_of` the service's record before this one. Empty in records of before there were hashes."""
+    baseline: str = ""
+    canaries: tuple[str, ...] = ()
+    """Who is compared with whom, whatever the weights; empty in records of before they were told."""
+    hooks: tuple[Hook, ...] = ()
+    """Who was to be told of it: the plan's hooks for this action. ``serinus hooks`` does."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):

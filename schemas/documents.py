@@ -16,6 +16,7 @@ from schemas.evidence import Evidence
 from schemas.inputs import Forwarded, Tick
 from schemas.plan import Plan
 from schemas.report import Report
+from schemas.retraining import Retraining
 from schemas.route import Route
 from schemas.scenario import Scenario
 from schemas.units import schema_hook
@@ -36,7 +37,10 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "basis": Basis,
     "plan": Plan,
     "scenario": Scenario,
+    "retraining": Retraining,
 }
+
+_OF_NO_TOPIC = {"plan", "scenario", "retraining"}
 
 _CHANNELS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     (
@@ -73,7 +77,7 @@ def asyncapi(version: str) -> dict[str, Any]:
     ----------
     version : of the pipeline.
     """
-    kinds = tuple(RECORDS[name] for name in RECORDS if name not in {"plan", "scenario"})
+    kinds = tuple(RECORDS[name] for name in RECORDS if name not in _OF_NO_TOPIC)
     _, parts = msgspec.json.schema_components(
         kinds, schema_hook=schema_hook, ref_template="#/components/schemas/{name}"
     )

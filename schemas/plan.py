@@ -10,6 +10,7 @@ import msgspec
 from schemas.basis import METRICS_MAX, METRICS_MIN
 from schemas.event import FORCED_SUFFIX, NAME_LENGTH_MAX, OTHER, VERSIONS_MAX
 from schemas.file_errors import RuleError, parse_document
+from schemas.hook import Hook, check_hooks
 from schemas.ramp import Adaptive, Ramp, check_positive, check_ramp
 from schemas.segment import NamedSegment, check_named_segments
 from schemas.units import Duration, Fraction
@@ -133,6 +134,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=T
     limits: Limits = msgspec.field(default_factory=Limits)
     segments: tuple[NamedSegment, ...] = ()
     together: str | None = None
+    hooks: tuple[Hook, ...] = ()
 
     @property
     def measured(self) -> tuple[Metric, ...]:
@@ -200,6 +202,7 @@ def check_rules(plan: Plan) -> None:
     if all(gate.name == JOINT for gate in plan.gates):
         raise RuleError("$.metrics", "found no gate but joint, which excludes no harm; at least one other is needed")
     _check_limits(plan.limits)
+    check_hooks("$.hooks", plan.hooks)
 
 
 def _check_names(plan: Plan) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from schemas.units import Duration
 from streams.settings import Settings
 from streams.settings_load import KAFKA_PREFIX, PREFIX, variable_of
 
@@ -17,10 +18,10 @@ def environment_of(settings: Settings, environ: Mapping[str, str]) -> dict[str, 
     """
     child = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     for name, value in msgspec.structs.asdict(settings).items():
-        if name == "session_timeout":
-            child[variable_of(name)] = settings.session_timeout.text()
+        if isinstance(value, Duration):
+            child[variable_of(name)] = value.text()
         elif name != "kafka":
-            child[variable_of(name)] = str(value)
+            child[variable_of(name)] = msgspec.json.encode(value).decode() if isinstance(value, dict) else str(value)
     for name, value in settings.kafka.items():
         child[KAFKA_PREFIX + name.upper().replace(".", "_")] = str(value)
     return child

@@ -45,6 +45,14 @@ _Services = Annotated[
         description="up to 256 names with commas between, or nothing",
     ),
 ]
+_Hooks = Annotated[
+    str,
+    Meta(max_length=65_536, pattern=r"^[^\s]*$", description="URLs with commas between, or nothing"),
+]
+_Webhooks = Annotated[dict[str, str], Meta(description="names with a URL each; in a variable as JSON")]
+_Commands = Annotated[
+    dict[str, list[str]], Meta(description="names with a program and its arguments each; in a variable as JSON")
+]
 _Flag = Annotated[bool, Meta(description="true or false")]
 
 
@@ -64,6 +72,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http_advertised_url: _Url = ""
     http_tokens_file: _Path = ""
     ingest_http_port: _Port = 6067
+    hooks_http_port: _Port = 6068
+    hooks_allow: _Hooks = ""
+    hooks_webhooks: _Webhooks = {}
+    hooks_commands: _Commands = {}
+    hooks_secret_file: _Path = ""
+    hooks_timeout: Duration = Duration(10_000)
+    hooks_give_up_after: Duration = Duration(3_600_000)
+    hooks_age_max: Duration = Duration(86_400_000)
     data_dir: _Text = ".serinus"
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -87,15 +103,34 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Where other workers reach this one; without an explicit setting, where it listens."""
         return self.http_advertised_url or f"http://{self.http_host}:{self.http_port}"
 
+    @property
+    def allowed_prefixes(self) -> tuple[str, ...]:
+        """What URLs of plans have to begin with, one of them; none when plans may name no URL."""
+        return tuple(filter(None, self.hooks_allow.split(",")))
+
+    @property
+    def calls_out(self) -> bool:
+        """Whether any hook of a plan could be carried out here."""
+        return bool(self.hooks_allow or self.hooks_webhooks or self.hooks_commands)
+
     def shown(self) -> dict[str, Any]:
         """Every setting as a plain value for people to read, secrets hidden."""
-        values = msgspec.structs.asdict(self)
+        values: dict[str, Any] = {
+            name: value.text() if isinstance(value, Duration) else value
+            for name, value in msgspec.structs.asdict(self).items()
+        }
         values["kafka"] = {name: shown_property(name, value) for name, value in self.kafka.items()}
-        values["session_timeout"] = self.session_timeout.text()
+        # Who knows the path of a chat's webhook can write to the chat.
+        values["hooks_webhooks"] = {name: _origin(url) for name, url in self.hooks_webhooks.items()}
         return values
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+
+def _origin(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/{SECRET}"
 
 
 def shown_property(name: str, value: object) -> object:

@@ -11,7 +11,8 @@ import msgspec
 import yaml
 
 from schemas.file_errors import RuleError, parse_document
-from schemas.units import decode_hook
+from schemas.hook import check_hook_name, check_url
+from schemas.units import Duration, decode_hook
 from streams.settings import MOCK_PARTITIONS, Settings
 
 PREFIX = "SERINUS_"
@@ -21,6 +22,12 @@ TEST_PREFIX = "SERINUS_TEST_"
 """Variables of the test suite, which runs the pipeline in its own environment."""
 
 SESSION_TIMEOUT_MS_MIN, SESSION_TIMEOUT_MS_MAX = 1_000, 1_800_000
+HOOKS_MS = {
+    "hooks_timeout": (Duration(100), Duration(300_000)),
+    "hooks_give_up_after": (Duration(1_000), Duration(7 * 86_400_000)),
+    "hooks_age_max": (Duration(60_000), Duration(7 * 86_400_000)),
+}
+"""Kafka forgets the offsets of a group that has been gone for a week, and hooks would begin with what is new."""
 
 _UNDERSCORED = {"log.level": "log_level"}
 """librdkafka's only property name with an underscore that a person may want to set."""
@@ -115,6 +122,26 @@ def check(settings: Settings) -> None:
         )
     if not SESSION_TIMEOUT_MS_MIN <= settings.session_timeout <= SESSION_TIMEOUT_MS_MAX:
         raise RuleError("$.session_timeout", f"found {settings.session_timeout.text()}; allowed are 1s to 30m")
+    _check_hooks(settings)
+
+
+def _check_hooks(settings: Settings) -> None:
+    for prefix in settings.allowed_prefixes:
+        check_url("$.hooks_allow", prefix)
+        if "?" in prefix:
+            raise RuleError("$.hooks_allow", f"found a query in {prefix!r}; allowed is a prefix of URLs")
+    for name, url in settings.hooks_webhooks.items():
+        check_hook_name("$.hooks_webhooks", name)
+        check_url("$.hooks_webhooks", url)
+    for name, argv in settings.hooks_commands.items():
+        check_hook_name("$.hooks_commands", name)
+        if not argv or not argv[0]:
+            raise RuleError("$.hooks_commands", f"found no program for {name}; allowed is [PROGRAM, ARGUMENT, ...]")
+    for name in ("hooks_timeout", "hooks_give_up_after", "hooks_age_max"):
+        found: Duration = getattr(settings, name)
+        least, most = HOOKS_MS[name]
+        if not least <= found <= most:
+            raise RuleError(f"$.{name}", f"found {found.text()}; allowed are {least.text()} to {most.text()}")
 
 
 def variable_of(name: str) -> str:
@@ -151,8 +178,11 @@ def _from_variables(environ: Mapping[str, str]) -> tuple[dict[str, object], dict
             allowed = ", ".join([CONFIG_VARIABLE, *fields, f"{KAFKA_PREFIX}<NAME>"])
             raise SettingsError(f"{variable}: no such setting; allowed are {allowed}")
         try:
-            value = msgspec.convert(environ[variable], field.type, strict=False, dec_hook=decode_hook)
-        except msgspec.ValidationError as error:
+            if field.default_factory is dict:
+                value = msgspec.json.decode(environ[variable].encode(), type=field.type)
+            else:
+                value = msgspec.convert(environ[variable], field.type, strict=False, dec_hook=decode_hook)
+        except msgspec.DecodeError as error:
             what = _allowed(field.type) or _lower_first(str(error))
             raise SettingsError(f"{variable}: {_found(environ[variable], what)}") from error
         changes[field.name], changed_by[field.name] = value, variable

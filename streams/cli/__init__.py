@@ -13,6 +13,7 @@ TABLE = {
     "up": Entry("streams.cli.up:up", "Run the whole pipeline on this machine."),
     "ingest": Entry("streams.cli.ingest:ingest", "Run ingest: events in, reports out."),
     "worker": Entry("streams.cli.worker:worker", "Run the worker: reports in, decisions and routes out."),
+    "hooks": Entry("streams.cli.hooks:hooks", "Carry out the hooks of decisions: call webhooks, run commands."),
     "topics": Entry("streams.cli.topics:topics", "Create and check the topics."),
     "plan": Entry("streams.cli.plan:plan", "Check and explain release plans."),
     "release": Entry("streams.cli.release:release", "Start, watch and steer releases."),

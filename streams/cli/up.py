@@ -30,7 +30,10 @@ _log = structlog.stdlib.get_logger("serinus.up")
 @settings_option
 @click.option("--embedded", is_flag=True, help="Bring the broker along: nothing to install, all forgotten at exit.")
 def up(loaded: Loaded, embedded: bool) -> int:
-    """Run ingest and worker until Ctrl-C. Waits for Kafka, creates missing topics, restarts what dies."""
+    """Run ingest and worker until Ctrl-C. Waits for Kafka, creates missing topics, restarts what dies.
+
+    Where the settings allow that anything is called, hooks are carried out too.
+    """
     stop = threading.Event()
     stop_on_signals(stop)
     settings = loaded.settings
@@ -38,7 +41,8 @@ def up(loaded: Loaded, embedded: bool) -> int:
         if not wait_for_broker(inside, stop) or not prepare_topics(inside, stop):
             return EXIT_DONE
         _log.info(f"Kafka at {inside.brokers}; HTTP at http://{inside.http_host}:{inside.http_port}")
-        return Supervisor([child(inside, "ingest"), child(inside, "worker")], stop).run()
+        parts = ["ingest", "worker", *(["hooks"] if inside.calls_out else [])]
+        return Supervisor([child(inside, part) for part in parts], stop).run()
 
 
 def child(settings: Settings, name: str) -> Command:

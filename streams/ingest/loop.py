@@ -15,13 +15,13 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from streams.ingest.bases import BasesReader
 from streams.ingest.engine import Engine
-from streams.ingest.http import Liveness, serve
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.outbox import DeliveryError, KafkaOutbox
 from streams.ingest.records import Records
 from streams.ingest.settings import IngestSettings
 from streams.ingest.source import CreateTimeError, consumer_properties, leave_group, records_of, split_errors
 from streams.ingest.topic_identity import TopicIds, TopicReplacedError, TopicWatch, topic_identity
+from streams.probes import Liveness, serve
 
 EXIT_OK: Final = 0
 EXIT_WRONG_INPUT: Final = 2

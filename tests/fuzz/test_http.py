@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.ingest.http import Liveness
-from streams.ingest.http import serve as serve_ingest
+from streams.probes import Liveness
+from streams.probes import serve as serve_ingest
 from streams.worker.app import HTTP_BODY_BYTES_MAX
 from tests.fuzz.http import TOKENS, fuzz, served
 from tests.fuzz.mutations import scrambled

@@ -9,13 +9,13 @@ from unittest import mock
 from confluent_kafka import KafkaException
 
 from streams.ingest import loop, outbox
-from streams.ingest.http import Liveness
 from streams.ingest.loop import IngestLoop
 from streams.ingest.metrics import IngestMetrics
 from streams.ingest.outbox import DeliveryError
 from streams.ingest.settings import IngestSettings
 from streams.ingest.source import CreateTimeError
 from streams.ingest.topic_identity import TopicReplacedError
+from streams.probes import Liveness
 from tests.simulator.broker import INPUT_PARTITIONS, Broker, Record
 from tests.simulator.ingest_clients import ModelBasesReader, ModelConsumer, ModelProducer, ModelTopicIds
 

@@ -1,4 +1,4 @@
-"""Ingest answers Prometheus, and says when its loop stands still."""
+"""A process without an interface answers Prometheus, and says when its loop stands still."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from streams.ingest.http import STALLED_S, Liveness, serve
 from streams.ingest.metrics import IngestMetrics
+from streams.probes import STALLED_S, Liveness, serve
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def test_a_loop_that_stands_still_is_not_healthy(monkeypatch: pytest.MonkeyPatch
     """Alive means progress: after half a minute without a round the answer is 503 and says so."""
     liveness = Liveness()
     later_s = time.monotonic() + STALLED_S + 5
-    monkeypatch.setattr("streams.ingest.http.time.monotonic", lambda: later_s)
+    monkeypatch.setattr("streams.probes.time.monotonic", lambda: later_s)
     with served(liveness) as url:
         status, text = get(f"{url}/healthz")
         assert (status, "stands still for 35 s" in text) == (503, True)

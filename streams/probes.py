@@ -1,4 +1,4 @@
-"""Ingest's HTTP: ``/metrics``, ``/healthz`` and ``/readyz``, in a thread that ends with the process."""
+"""HTTP of a process without an interface: ``/metrics``, ``/healthz``, ``/readyz``, in a thread that ends with it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def serve(registry: CollectorRegistry, liveness: Liveness, *, host: str, port: i
 
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="ingest-http", daemon=True).start()
+    threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server
 
 

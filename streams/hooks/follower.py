@@ -1,0 +1,197 @@
+"""Follows the decisions and has their hooks carried out: each at least once, or given up with a word."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+
+from schemas.decision import Decision, decode_record, hash_of
+from schemas.hook import HOOKS_MAX
+from streams.hooks.courier import Courier
+from streams.hooks.delivery import Delivery, body_of, key_of
+from streams.hooks.lanes import Outcome
+from streams.hooks.metrics import HookMetrics
+from streams.hooks.places import Places
+from streams.hooks.targets import Refused, target_of
+from streams.kafka import consumer
+from streams.probes import Liveness
+from streams.settings import Settings
+from streams.topics import DECISIONS, EVENTS
+
+WAITING_MAX = 5_000
+"""Deliveries in memory; beyond it reading waits, until targets answer or deliveries are given up."""
+
+REMEMBERED_MAX = 10_000
+"""A worker that crashed publishes its last decisions again, the same to the byte: those of so many back are known."""
+
+_POLL_S = 0.2
+_BATCH = 100
+_COMMIT_EVERY_S = 0.5
+_ASK_S = 10.0
+
+_log = structlog.stdlib.get_logger("serinus.hooks")
+
+
+class Follower:
+    """One member of the group that carries hooks out.
+
+    Parameters
+    ----------
+    from_beginning : a partition of which nothing was committed is read from its first decision, not from what is new.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        courier: Courier,
+        metrics: HookMetrics,
+        liveness: Liveness,
+        *,
+        from_beginning: bool = False,
+    ) -> None:
+        self._settings, self._courier, self._metrics, self._liveness = settings, courier, metrics, liveness
+        self._from_beginning = from_beginning
+        self._topic, self._events = settings.topic(DECISIONS), settings.topic(EVENTS)
+        self._places = Places()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._paused = False
+        self._commit_s = 0.0
+        self._consumer: Any = consumer(
+            settings,
+            "serinus-hooks",
+            settings.group("hooks"),
+            queued_min_messages=1_000,
+        )
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop`` is set; what is under way then is begun again by whoever comes next."""
+        try:
+            while not stop.is_set():
+                self._turn()
+        finally:
+            self._consumer.close()  # the revocation is called from here
+
+    def _turn(self) -> None:
+        self._liveness.moved()
+        self._hold_back()
+        for message in self._consumer.consume(_BATCH, _POLL_S):
+            error = message.error()
+            if error is None:
+                self._take(message.value() or b"", (message.partition(), message.offset()))
+            else:
+                self._complain(error)
+        self._settle()
+        if time.monotonic() >= self._commit_s:
+            self._commit_s = time.monotonic() + _COMMIT_EVERY_S
+            self._commit(self._places.allowed(), wait=False)
+
+    def _take(self, raw: bytes, place: tuple[int, int]) -> None:
+        deliveries = self._deliveries(raw, place)
+        self._places.begun(*place, len(deliveries))
+        for delivery in deliveries:
+            self._courier.send(delivery)
+
+    def _deliveries(self, raw: bytes, place: tuple[int, int]) -> list[Delivery]:
+        """What a record asks for: nothing when it is no decision, an old one, or one that was seen before."""
+        try:
+            decision = decode_record(raw)
+        except msgspec.DecodeError:
+            return []
+        if not isinstance(decision, Decision) or not decision.hooks or self._known(raw):
+            return []
+        about = f"the {decision.action.value} of {decision.release_id} with epoch {decision.epoch}"
+        until_s = time.monotonic() + int(self._settings.hooks_give_up_after) / 1000
+        old = time.time() * 1000 - decision.at_ms > int(self._settings.hooks_age_max)
+        found = []
+        for index, hook in enumerate(decision.hooks[:HOOKS_MAX]):
+            target, key = target_of(hook, self._settings), key_of(decision, index)
+            if old:
+                _log.warning(f"not told, because it is old: {about}", target=hook.target, key=key)
+                self._metrics.ended(hook.format, Outcome.TOO_OLD)
+            elif isinstance(target, Refused):
+                _log.error(f"not told, because this machine does not allow it: {about}: {target.why}", key=key)
+                self._metrics.ended(hook.format, Outcome.REFUSED)
+            else:
+                body = body_of(hook, decision, raw, key=key, topic=self._events)
+                found.append(Delivery(key, target, hook.format, decision.action.value, body, about, place, until_s))
+        return found
+
+    def _known(self, raw: bytes) -> bool:
+        name = hash_of(raw)
+        if name in self._seen:
+            return True
+        self._seen[name] = None
+        if len(self._seen) > REMEMBERED_MAX:
+            self._seen.popitem(last=False)
+        return False
+
+    def _settle(self) -> None:
+        for delivery in self._courier.ended():
+            self._places.ended(*delivery.place)
+        self._metrics.waiting(self._places.waiting)
+
+    def _hold_back(self) -> None:
+        """Stay in the group while too much waits, and read nothing more."""
+        waits = self._places.waiting > WAITING_MAX
+        if waits == self._paused:
+            return
+        self._paused = waits
+        if waits:
+            self._consumer.pause(self._consumer.assignment())
+            _log.warning("too many hooks wait for their targets; reading is paused", waiting=self._places.waiting)
+        else:
+            self._consumer.resume(self._consumer.assignment())
+            _log.info("reading goes on")
+
+    def _commit(self, offsets: dict[int, int], *, wait: bool) -> None:
+        if not offsets:
+            return
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=not wait)
+        except KafkaException as error:
+            # Harmless: a later commit says more, and what is read again has the same keys.
+            self._complain(error.args[0])
+
+    def _assigned(self, client: Any, places: list[TopicPartition]) -> None:
+        """Go on where the group has been; where it has not, with what is new, and commit that at once.
+
+        Without the commit a process that ends before the first decision would leave no trace, and the next one would
+        pass over what came in between.
+        """
+        committed = {one.partition: one.offset for one in client.committed(places, timeout=_ASK_S)}
+        fresh = {}
+        for place in places:
+            place.offset = committed.get(place.partition, -1)
+            if place.offset < 0:
+                low, high = client.get_watermark_offsets(place, timeout=_ASK_S)
+                place.offset = fresh[place.partition] = low if self._from_beginning else high
+        client.assign(places)
+        self._paused = False
+        self._commit(fresh, wait=True)
+
+    def _revoked(self, _: Any, __: list[TopicPartition]) -> None:
+        """Everything is given back: what has ended is committed, the rest is begun anew by its next owner."""
+        self._settle()
+        self._commit(self._places.allowed(), wait=True)
+        self._forget()
+
+    def _lost(self, _: Any, __: list[TopicPartition]) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._courier.drop()
+        self._places.clear()
+        self._seen.clear()
+
+    def _complain(self, error: Any) -> None:
+        if error.fatal():
+            raise KafkaException(error)
+        _log.warning("Kafka complains", problem=error.str())
