@@ -1,7 +1,7 @@
 """Gives each part of the pipeline the rights that it needs on Kafka's topics, and no more.
 
     python deploy/kafka/acls.py --brokers kafka-1:9092 --client admin.properties \\
-        --ingest User:ingest --worker User:worker --services User:chat --routers User:gateway --operators User:ann
+        --ingest User:ingest --worker User:worker --hooks User:hooks --services User:chat --routers User:gateway --operators User:ann
 
 Needs confluent-kafka, as the pipeline does. `admin.properties` holds librdkafka's properties of somebody who may alter
 ACLs. Setting the same rights again changes nothing; rights are never taken away here.
@@ -54,6 +54,10 @@ ROLES: dict[str, tuple[Right, ...]] = {
         Right(TOPIC, DEAD, (WRITE, DESCRIBE, CONFIGS)),
         Right(TOPIC, INPUTS, (WRITE, DESCRIBE, CONFIGS)),
         Right(TOPIC, BASES, (READ, DESCRIBE)),
+        Right(GROUP, "serinus-", (READ, DESCRIBE), PREFIXED),
+    ),
+    "hooks": (
+        Right(TOPIC, DECISIONS, (READ, DESCRIBE)),
         Right(GROUP, "serinus-", (READ, DESCRIBE), PREFIXED),
     ),
     "worker": (

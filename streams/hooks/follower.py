@@ -176,6 +176,7 @@ class Follower:
         client.assign(places)
         self._paused = False
         self._commit(fresh, wait=True)
+        _log.info("partitions taken", places={place.partition: place.offset for place in places})
 
     def _revoked(self, _: Any, __: list[TopicPartition]) -> None:
         """Everything is given back: what has ended is committed, the rest is begun anew by its next owner."""

@@ -15,7 +15,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 ONE_SHOT = {"topics"}
 # The commands of the outside contract that make sense in a container.
-SUBCOMMANDS = {("up",), ("ingest",), ("worker",), ("topics", "create"), ("topics", "check")}
+SUBCOMMANDS = {("up",), ("ingest",), ("worker",), ("hooks",), ("topics", "create"), ("topics", "check")}
 PINNED = re.compile(r"[^:\s]+:v?\d+\.\d+\.\d+[\w.-]*$")
 OWN_IMAGES = {"serinus", "serinus-example"}
 
@@ -27,7 +27,7 @@ def dockerfile_steps(name: str) -> list[list[str]]:
 
 def test_everything_asked_for_is_there() -> None:
     """The services are the ones that the documentation promises."""
-    assert set(SERVICES) == {"kafka", "topics", "ingest", "worker", "prometheus", "chat", "load"}
+    assert set(SERVICES) == {"kafka", "topics", "ingest", "worker", "hooks", "prometheus", "chat", "load"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -96,14 +96,14 @@ def test_dockerfile_copies_what_exists() -> None:
             assert f"!{source}" in allowed
 
 
-@pytest.mark.parametrize("name", ["ingest", "worker", "topics", "chat"])
+@pytest.mark.parametrize("name", ["ingest", "worker", "hooks", "topics", "chat"])
 def test_clients_use_the_inner_listener(name: str) -> None:
     """Inside the network Kafka is reached by the listener that advertises its name there, not localhost."""
     brokers = SERVICES[name]["environment"]["SERINUS_BROKERS"]
     assert f"INSIDE://{brokers}" in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
 
 
-@pytest.mark.parametrize("name", ["ingest", "worker"])
+@pytest.mark.parametrize("name", ["ingest", "worker", "hooks"])
 def test_http_is_reachable_from_the_other_containers(name: str) -> None:
     """Prometheus asks from another container: listening on localhost alone would look healthy and be unseen."""
     assert SERVICES[name]["environment"]["SERINUS_HTTP_HOST"] == "0.0.0.0"

@@ -25,6 +25,7 @@ METRICS = {
     "serinus_verdict",
     "serinus_weight_ratio",
     "serinus_event_to_route_seconds_bucket",
+    "serinus_hooks_total",
 }
 
 
@@ -35,7 +36,7 @@ def test_scrapes_the_services_where_they_listen() -> None:
     targets = [
         (name, target["port"]) for job in scraped for target in job["dns_sd_configs"] for name in target["names"]
     ]
-    assert {name for name, _ in targets} == {"worker", "ingest"}
+    assert {name for name, _ in targets} == {"worker", "ingest", "hooks"}
     for name, port in targets:
         assert f":{port}/" in services[name]["healthcheck"]["test"][-1]
 

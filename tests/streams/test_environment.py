@@ -15,6 +15,11 @@ SETTINGS = st.builds(
     topic_prefix=st.from_regex(r"[a-zA-Z._-]{0,9}", fullmatch=True),
     inputs_partitions=st.integers(1, 10_000),
     session_timeout=st.integers(1_000, 1_800_000).map(Duration),
+    hooks_webhooks=st.dictionaries(
+        st.sampled_from(["chat", "page"]), st.sampled_from(["http://h/a", "https://h?b=%22"])
+    ),
+    hooks_commands=st.dictionaries(st.sampled_from(["a", "b-c"]), st.lists(st.text("a \"'ä{", min_size=1), min_size=1)),
+    hooks_timeout=st.integers(100, 300_000).map(Duration),
     http_port=st.integers(1, 65535),
     log_format=st.sampled_from(["auto", "json", "console"]),
 )

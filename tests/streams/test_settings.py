@@ -67,6 +67,20 @@ def test_config_variable_names_the_file(tmp_path: Path) -> None:
         ({"SERINUS_HTP_PORT": "1"}, "SERINUS_HTP_PORT: no such setting; allowed are SERINUS_CONFIG, SERINUS_BROKERS"),
         ({"SERINUS_KAFKA_GROUP_ID": "g"}, "SERINUS_KAFKA_GROUP_ID: kafka.group.id: found group.id; Serinus sets it"),
         ({"SERINUS_EMBEDDED": "1", "SERINUS_INPUTS_PARTITIONS": "8"}, "the embedded broker has 4"),
+        (
+            {"SERINUS_HOOKS_ALLOW": "hooks.example/a"},
+            "SERINUS_HOOKS_ALLOW: hooks_allow: found 'hooks.example/a'; allowed is http",
+        ),
+        (
+            {"SERINUS_HOOKS_ALLOW": "http://a,http://b/?c"},
+            "hooks_allow: found a query in 'http://b/?c'; allowed is a prefix",
+        ),
+        ({"SERINUS_HOOKS_WEBHOOKS": "a=b"}, "SERINUS_HOOKS_WEBHOOKS: found 'a=b'; allowed is names with a URL each"),
+        ({"SERINUS_HOOKS_WEBHOOKS": '{"a": "b"}'}, "hooks_webhooks: found 'b'; allowed is http:// or https://"),
+        ({"SERINUS_HOOKS_COMMANDS": '{"a": "b"}'}, 'SERINUS_HOOKS_COMMANDS: found \'{"a": "b"}\'; allowed is names'),
+        ({"SERINUS_HOOKS_COMMANDS": '{"a": []}'}, "hooks_commands: found no program for a; allowed is [PROGRAM"),
+        ({"SERINUS_HOOKS_COMMANDS": '{"A b": ["c"]}'}, "hooks_commands: found 'A b'; allowed is a name of up to 64"),
+        ({"SERINUS_HOOKS_TIMEOUT": "10m"}, "hooks_timeout: found 10m; allowed are 100ms to 5m"),
         ({"SERINUS_CONFIG": "/nowhere/s.yaml"}, "/nowhere/s.yaml: not readable"),
     ],
 )
