@@ -1,4 +1,4 @@
-"""Programs that some tests run for real: found, or installed as Java is, as root on Debian and Ubuntu; never skipped."""
+"""Programs some tests run for real: found, or installed as Java is, as root on Debian and Ubuntu. Never skipped."""
 
 from __future__ import annotations
 

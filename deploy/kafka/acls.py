@@ -1,7 +1,8 @@
 """Gives each part of the pipeline the rights that it needs on Kafka's topics, and no more.
 
     python deploy/kafka/acls.py --brokers kafka-1:9092 --client admin.properties \\
-        --ingest User:ingest --worker User:worker --hooks User:hooks --services User:chat --routers User:gateway --operators User:ann
+        --ingest User:ingest --worker User:worker --hooks User:hooks --services User:chat --routers User:gateway \\
+        --operators User:ann
 
 Needs confluent-kafka, as the pipeline does. `admin.properties` holds librdkafka's properties of somebody who may alter
 ACLs. Setting the same rights again changes nothing; rights are never taken away here.

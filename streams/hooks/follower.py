@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from typing import Any
 
-import msgspec
 import structlog
 from confluent_kafka import KafkaException, TopicPartition
 
-from schemas.decision import Decision, decode_record, hash_of
-from schemas.hook import HOOKS_MAX
 from streams.hooks.courier import Courier
-from streams.hooks.delivery import Delivery, body_of, key_of
-from streams.hooks.lanes import Outcome
 from streams.hooks.metrics import HookMetrics
 from streams.hooks.places import Places
-from streams.hooks.targets import Refused, target_of
+from streams.hooks.reading import Reading
 from streams.kafka import consumer
 from streams.probes import Liveness
 from streams.settings import Settings
-from streams.topics import DECISIONS, EVENTS
+from streams.topics import DECISIONS
 
 WAITING_MAX = 5_000
 """Deliveries in memory; beyond it reading waits, until targets answer or deliveries are given up."""
-
-REMEMBERED_MAX = 10_000
-"""A worker that crashed publishes its last decisions again, the same to the byte: those of so many back are known."""
 
 _POLL_S = 0.2
 _BATCH = 100
@@ -55,11 +46,10 @@ class Follower:
         *,
         from_beginning: bool = False,
     ) -> None:
-        self._settings, self._courier, self._metrics, self._liveness = settings, courier, metrics, liveness
+        self._courier, self._metrics, self._liveness = courier, metrics, liveness
         self._from_beginning = from_beginning
-        self._topic, self._events = settings.topic(DECISIONS), settings.topic(EVENTS)
-        self._places = Places()
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._topic = settings.topic(DECISIONS)
+        self._reading, self._places = Reading(settings, metrics), Places()
         self._paused = False
         self._commit_s = 0.0
         self._consumer: Any = consumer(
@@ -93,44 +83,10 @@ class Follower:
             self._commit(self._places.allowed(), wait=False)
 
     def _take(self, raw: bytes, place: tuple[int, int]) -> None:
-        deliveries = self._deliveries(raw, place)
+        deliveries = self._reading.deliveries(raw, place)
         self._places.begun(*place, len(deliveries))
         for delivery in deliveries:
             self._courier.send(delivery)
-
-    def _deliveries(self, raw: bytes, place: tuple[int, int]) -> list[Delivery]:
-        """What a record asks for: nothing when it is no decision, an old one, or one that was seen before."""
-        try:
-            decision = decode_record(raw)
-        except msgspec.DecodeError:
-            return []
-        if not isinstance(decision, Decision) or not decision.hooks or self._known(raw):
-            return []
-        about = f"the {decision.action.value} of {decision.release_id} with epoch {decision.epoch}"
-        until_s = time.monotonic() + int(self._settings.hooks_give_up_after) / 1000
-        old = time.time() * 1000 - decision.at_ms > int(self._settings.hooks_age_max)
-        found = []
-        for index, hook in enumerate(decision.hooks[:HOOKS_MAX]):
-            target, key = target_of(hook, self._settings), key_of(decision, index)
-            if old:
-                _log.warning(f"not told, because it is old: {about}", target=hook.target, key=key)
-                self._metrics.ended(hook.format, Outcome.TOO_OLD)
-            elif isinstance(target, Refused):
-                _log.error(f"not told, because this machine does not allow it: {about}: {target.why}", key=key)
-                self._metrics.ended(hook.format, Outcome.REFUSED)
-            else:
-                body = body_of(hook, decision, raw, key=key, topic=self._events)
-                found.append(Delivery(key, target, hook.format, decision.action.value, body, about, place, until_s))
-        return found
-
-    def _known(self, raw: bytes) -> bool:
-        name = hash_of(raw)
-        if name in self._seen:
-            return True
-        self._seen[name] = None
-        if len(self._seen) > REMEMBERED_MAX:
-            self._seen.popitem(last=False)
-        return False
 
     def _settle(self) -> None:
         for delivery in self._courier.ended():
@@ -190,7 +146,7 @@ class Follower:
     def _forget(self) -> None:
         self._courier.drop()
         self._places.clear()
-        self._seen.clear()
+        self._reading.forget()
 
     def _complain(self, error: Any) -> None:
         if error.fatal():

@@ -29,7 +29,7 @@ from tests.e2e.tally import as_json
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-USERS = ("ingest", "worker", "chat", "gateway", "ann")
+USERS = ("ingest", "worker", "chat", "gateway", "ann", "teller")
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 SECURE_OFFSET = 13
 """Of the protected listener's port: the local cluster leaves these free."""
@@ -62,7 +62,7 @@ class Secured(NamedTuple):
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A broker with a certificate of its own, five users, and the topics' rights by the script that users run."""
+    """A broker with a certificate of its own, six users, and the topics' rights by the script that users run."""
     folder = tmp_path_factory.mktemp("secured")
     key, ca, both = folder / "key.pem", folder / "ca.pem", folder / "both.pem"
     subject = ["-subj", "/CN=serinus-test", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -101,6 +101,7 @@ def running(secured: Secured, tmp_path: Path, topic_prefix: str) -> Iterator[Pip
     """Topics made by the administrator, rights set by the script, ingest and worker each as its own user."""
     Pipeline(secured.admin, topic_prefix, tmp_path).create_topics()
     roles = {"ingest": "ingest", "worker": "worker", "services": "chat", "routers": "gateway", "operators": "ann"}
+    roles |= {"hooks": "teller"}
     script = [sys.executable, str(ROOT / "deploy/kafka/acls.py"), "--brokers", secured.admin, "--prefix", topic_prefix]
     for role, user in roles.items():
         script += [f"--{role}", f"User:{user}"]
@@ -124,7 +125,7 @@ def refused(secured: Secured, user: str, topic: str, value: bytes, password: str
 
 
 def test_a_release_runs_with_just_the_rights_of_the_arrows(secured: Secured, running: Pipeline) -> None:
-    """Events by the service, judgement by the worker, an order by the operator, the route read by the router."""
+    """Events by the service, judgement by the worker, an operator's order, the route read by the router, a hook run."""
     running.start("ingest", SERINUS_INGEST_HTTP_PORT=str(free_port(1)), **secured.environment("ingest"))
     running.environment |= secured.environment("worker")
     worker = running.worker()
@@ -141,7 +142,12 @@ def test_a_release_runs_with_just_the_rights_of_the_arrows(secured: Secured, run
     plan.write_text(
         "service: chat\nbaseline: v1\ncanaries: [v2]\nramp: {kind: stages, steps: [{weight: 5%, hold: 1m}]}\n"
         "metrics: [{name: error_rate, worse: higher, margin: 1%}]\n"
+        "hooks: [{when: [start], command: touch}]\n"
     )
+    told = running.folder / "told"
+    may = {"SERINUS_HOOKS_COMMANDS": json.dumps({"touch": ["touch", str(told)]})}
+    hooks = running.start("hooks", SERINUS_HOOKS_HTTP_PORT=str(free_port(1)), **secured.environment("teller"), **may)
+    wait_for(lambda: "partitions taken" in hooks.text(), 60, what="hooks joined", dump=hooks.text)
     done = running.run("release", "start", str(plan), "--reason", "a protected start")
     assert done.returncode == 0, done.stdout + done.stderr + running.logs()
     group = {"group.id": running.topic("gateway-1"), "auto.offset.reset": "earliest"}
@@ -158,6 +164,7 @@ def test_a_release_runs_with_just_the_rights_of_the_arrows(secured: Secured, run
     wait_for(routed, 30, what="a route", dump=running.logs)
     router.close()
     assert routes[0]["weights_ppm"] == {"v1": 950_000, "v2": 50_000}
+    wait_for(told.exists, 30, what="the hook's command was run", dump=hooks.text)
 
 
 def test_nobody_can_act_for_another(secured: Secured, running: Pipeline) -> None:
@@ -172,7 +179,7 @@ def test_nobody_can_act_for_another(secured: Secured, running: Pipeline) -> None
         "canary.control",
         "canary.bases",
     )
-    for user in ("chat", "gateway", "ann", "ingest"):
+    for user in ("chat", "gateway", "ann", "ingest", "teller"):
         for topic in topics:
             error = refused(secured, user, running.topic(topic), order)
             allowed = topic == writable.get(user) or (user, topic) == ("ingest", "canary.inputs")

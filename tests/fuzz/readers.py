@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,10 +14,13 @@ from schemas.basis import decode_basis
 from schemas.decision import decode_record
 from schemas.route import decode_route
 from serinus import Router
+from streams.hooks.metrics import HookMetrics
+from streams.hooks.reading import Reading
 from streams.ingest.bases import BASES_MAX, Bases
+from streams.settings import Settings
 from streams.worker.restore import restore
 from tests.fuzz.ingest_reader import IngestReader
-from tests.fuzz.sources import Source, bases, commands, decisions, events, inputs, packs, routes, stored
+from tests.fuzz.sources import HOOK_FORMATS, Source, bases, commands, decisions, events, inputs, packs, routes, stored
 from tests.fuzz.worker_reader import WorkerReader
 
 BATCH = 200
@@ -120,6 +123,31 @@ class Decisions:
         return dict(self._seen)
 
 
+class Hooks:
+    """``canary.decisions``, followed by whoever carries hooks out, where everything is allowed."""
+
+    def __init__(self) -> None:
+        named: dict[str, Any] = {"hooks_webhooks": {"chat": "http://c/"}, "hooks_commands": {"page": ["/bin/page"]}}
+        allow = "https://hooks.example,http://[::1]:9093,http://h"
+        self._metrics = HookMetrics()
+        self._reading = Reading(Settings(hooks_allow=allow, **named), self._metrics)
+        self._made: Counter[str] = Counter()
+
+    async def take(self, raws: list[bytes | None]) -> None:
+        for at, raw in enumerate(raws):
+            for one in self._reading.deliveries(raw or b"", (0, at)):
+                assert one.key.isascii() and one.key.isprintable()
+                if one.format == "decision":
+                    assert one.body == raw
+                else:
+                    msgspec.json.decode(one.body)
+                self._made[one.format] += 1
+
+    async def check(self) -> dict[str, int]:
+        assert set(self._made) == set(HOOK_FORMATS)
+        return dict(self._made)
+
+
 class Table:
     """The worker's changelog, read by whoever takes a partition over."""
 
@@ -160,5 +188,6 @@ TOPICS: dict[str, tuple[Callable[[Random], Source], Callable[[], Fuzzed]]] = {
     "canary.control": (routes, Routes),
     "canary.bases": (bases, BasesTopic),
     "canary.decisions": (decisions, Decisions),
+    "canary.decisions, hooks": (decisions, Hooks),
     "the worker's table": (stored, Table),
 }

@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.basis import Basis, Coordinate, encode_basis
 from schemas.command import Command, Verb, encode_command
-from schemas.decision import State
+from schemas.decision import Action, State
 from schemas.inputs import encode_input
 from schemas.packed import PACK_PREFIX
 from schemas.plan import parse_plan
@@ -33,6 +33,8 @@ from tests.streams.worker.memory_broker import MemoryBroker
 
 PLANS = Path(__file__).resolve().parents[2] / "examples" / "plans"
 VECTORS = Path(__file__).resolve().parents[2] / "clients" / "python" / "testdata" / "packed_vectors.json"
+
+HOOK_FORMATS = ("decision", "slack", "alertmanager", "retrain")
 
 Encode = Callable[[Any], bytes]
 
@@ -127,6 +129,12 @@ def bases(draw: Random) -> Source:
 def decisions(draw: Random) -> Source:
     """The audit of a release, and what its schemas allow."""
     real = [json.loads(sent.value) for sent in _worker().sent if sent.topic == DECISIONS and sent.value is not None]
+    when = [action.value for action in Action]
+    webhooks = ("https://hooks.example/a", "http://[::1]:9093/api/v2/alerts", "chat", "http://h/../x")
+    hooks = [{"when": when, "webhook": draw.choice(webhooks), "format": name} for name in HOOK_FORMATS]
+    hooks.append({"when": when, "command": "page"})
+    # Now: what is old is not put into words.
+    real += [one | {"hooks": hooks, "at_ms": 2**42} for one in real if one["type"] == "decision"]
     return _mixed(draw, real, ("decision", "refusal"), as_json)
 
 
