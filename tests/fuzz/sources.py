@@ -130,9 +130,9 @@ def decisions(draw: Random) -> Source:
     """The audit of a release, and what its schemas allow."""
     real = [json.loads(sent.value) for sent in _worker().sent if sent.topic == DECISIONS and sent.value is not None]
     when = [action.value for action in Action]
-    webhooks = ("https://hooks.example/a", "http://[::1]:9093/api/v2/alerts", "chat", "http://h/../x")
+    webhooks = ("https://hooks.example/a", "http://[::1]:9093/api/v2/alerts", "chat")
     hooks = [{"when": when, "webhook": draw.choice(webhooks), "format": name} for name in HOOK_FORMATS]
-    hooks.append({"when": when, "command": "page"})
+    hooks += [{"when": when, "command": "page"}, {"when": when, "webhook": "http://h/../x"}]
     # Now: what is old is not put into words.
     real += [one | {"hooks": hooks, "at_ms": 2**42} for one in real if one["type"] == "decision"]
     return _mixed(draw, real, ("decision", "refusal"), as_json)
