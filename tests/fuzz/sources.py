@@ -73,7 +73,7 @@ class Source:
             tree = mutated(tree, draw)
         try:
             return self._encode(tree)
-        except (OverflowError, ValueError, TypeError):
+        except (OverflowError, RecursionError, ValueError, TypeError):
             # What its format cannot say.
             return scrambled(self._good[at], draw)
 
