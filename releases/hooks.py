@@ -6,8 +6,6 @@ from schemas.decision import Action
 from schemas.hook import Hook
 from schemas.plan import Plan
 
-_ENDS_HOLDING = {"resume", "rollback", "promote"}
-
 
 def told(plan: Plan, action: Action) -> tuple[Hook, ...]:
     """The plan's hooks for an action, in the plan's order.
@@ -42,9 +40,10 @@ def hook_warnings(plan: Plan) -> list[str]:
     >>> len(hook_warnings(parse_plan(EXAMPLE + "hooks: [{when: [hold], command: page, format: alertmanager}]")))
     1
     """
+    ends = {"resume", "rollback", "promote", *(["confirm"] if plan.ramp.confirm else [])}
     return [
-        f"{hook.target}: an alert of a hold is ended by resume, rollback and promote, and these are not all in `when`: "
+        f"{hook.target}: an alert of a hold is ended by {', '.join(sorted(ends))}, and these are not all in `when`: "
         "without them it ends by itself after a day"
         for hook in plan.hooks
-        if hook.format == "alertmanager" and "hold" in hook.when and not set(hook.when) >= _ENDS_HOLDING
+        if hook.format == "alertmanager" and "hold" in hook.when and not ends <= set(hook.when)
     ]

@@ -12,7 +12,9 @@ from schemas.file_errors import RuleError
 HOOKS_MAX = 16
 URL_LENGTH_MAX = 2_048
 
-Occasion = Literal["start", "advance", "hold", "rollback", "promote", "pause", "resume", "abort", "set_weight"]
+Occasion = Literal[
+    "start", "advance", "hold", "rollback", "promote", "pause", "resume", "abort", "set_weight", "confirm"
+]
 """The values of :class:`schemas.decision.Action`; a test holds both together."""
 
 _SCHEME = re.compile(r"https?://")

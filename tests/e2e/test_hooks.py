@@ -15,7 +15,7 @@ from tests.e2e.conftest import Stack
 from tests.e2e.pipeline import wait_for
 from tests.streams.hooks.receiver import receiver
 
-EVERYTHING = "[start, advance, hold, rollback, promote, pause, resume, abort, set_weight]"
+EVERYTHING = "[start, advance, hold, rollback, promote, pause, resume, abort, set_weight, confirm]"
 
 
 @pytest.mark.kafka

@@ -32,12 +32,8 @@ ramp:
 """
 
 PLAN_FIELDS = (
-<<<<<<< HEAD
     "allowed are service, baseline, canaries, ramp, metrics, alpha, advance, by_segment, independent, limits, "
-    "segments, together"
-=======
-    "allowed are service, baseline, canaries, ramp, metrics, alpha, advance, by_segment, independent, limits, hooks"
->>>>>>> af0090f (Hooks in a plan: who is told of a decision stands in the decision)
+    "segments, together, hooks"
 )
 
 MISTAKES = [
