@@ -42,9 +42,9 @@ def hooks(loaded: Loaded, parent: int | None, from_beginning: bool) -> int:
     settings = loaded.settings
     keys = read_keys(Path(settings.hooks_secret_file)) if settings.hooks_secret_file else ()
     metrics, liveness = HookMetrics(), Liveness()
-    _listen(settings, metrics, liveness)
     if not wait_for_broker(settings, stop):
         return EXIT_DONE
+    _listen(settings, metrics, liveness)
     bounds(settings, settings.topic(DECISIONS))  # says what to do when the topic is missing
     if not settings.calls_out:
         _log.warning("nothing may be called: hooks_allow, hooks_webhooks and hooks_commands are empty")

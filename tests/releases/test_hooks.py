@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from releases.explain import explain
 from schemas.command import Verb
 from schemas.decision import Action, decode_record, encode_record
 from schemas.evidence import Verdict
@@ -38,6 +39,13 @@ def test_each_decision_names_its_hooks() -> None:
         (Action.ROLLBACK, (SECOND,)),
     ]
     assert {(decision.baseline, decision.canaries) for decision in story.decisions} == {("v1", ("v2",))}
+
+
+def test_plan_check_says_who_is_told() -> None:
+    """In words, with a warning where an alert would not end."""
+    lines = explain(plan_of(PLAN, "hooks: [{when: [hold], webhook: pager, format: alertmanager}]"))
+    assert any(line.startswith("On hold: webhook pager is given alertmanager") for line in lines)
+    assert any(line.startswith("Warning: webhook pager: an alert of a hold is ended by") for line in lines)
 
 
 def test_hooks_survive_the_topic() -> None:

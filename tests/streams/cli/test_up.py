@@ -78,7 +78,7 @@ def test_a_part_ends_by_ctrl_c_while_kafka_is_down(tmp_path: Path, part: str) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("embedded", [True, False])
 def test_the_whole_tree_starts_and_ends(tmp_path: Path, embedded: bool) -> None:
-    """With a broker of its own or another one `up` starts both parts; Ctrl-C ends all within 5 s with 0."""
+    """With a broker of its own or another one `up` starts all parts, hooks where any are allowed; Ctrl-C ends them in 5 s."""
     log = tmp_path / "log"
     with embedded_broker(Settings()) as broker:
         settings = Settings(
@@ -87,14 +87,19 @@ def test_the_whole_tree_starts_and_ends(tmp_path: Path, embedded: bool) -> None:
             log_format="console",
             http_port=free_port(),
             ingest_http_port=free_port(),
+            hooks_http_port=free_port(),
+            hooks_commands={"page": ["true"]} if embedded else {},
         )
         with running(log, "up", *(["--embedded"] if embedded else []), settings=settings) as process:
             said(log, f"{settings.advertised_url}", process)
             said(log, "source partitions assigned", process)
             said(log, "caught up", process)
+            if embedded:
+                said(log, "partitions taken", process)
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
             assert process.wait(6) == 0, log.read_text()
             assert time.monotonic() - began < 5
     assert "Traceback" not in log.read_text()
     assert "worker stopped" in log.read_text() and "ingest stopped" in log.read_text()
+    assert ("hooks stopped" in log.read_text()) == embedded

@@ -201,3 +201,25 @@ def test_a_command_of_the_machine_has_the_evidence_on_its_input(caller: Caller, 
     assert "took longer than 3 s" in process.text()
     assert "cannot be run" in process.text()
     assert process.stop() == 0
+
+
+def test_another_process_takes_over(caller: Caller) -> None:
+    """Two share the services; when one is killed, the other one tells what it had not told, and all that comes."""
+    services = [f"s{number}" for number in range(12)]
+    first = caller.start()
+    second = caller.start(SERINUS_HOOKS_HTTP_PORT=str(free_port()))
+    caller.publish(*(decided(Action.HOLD, caller.hook("/a"), service=service, epoch=1) for service in services))
+    told = caller.target.wait("/a", len(services), dump=caller.running.logs)
+    assert {json.loads(one.body)["service"] for one in told} == set(services)
+    caller.target.hangs = {"/b"}
+    caller.publish(*(decided(Action.RESUME, caller.hook("/b"), service=service, epoch=2) for service in services))
+    caller.target.wait("/b", 2, dump=caller.running.logs)
+    first.kill()
+    caller.target.hangs.clear()
+    caller.target.let_go.set()
+
+    def all_told() -> bool:
+        return {json.loads(one.body)["service"] for one in list(caller.target.told["/b"])} == set(services)
+
+    wait_for(all_told, 60, what="all services", dump=second.text)
+    assert second.stop() == 0
