@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
@@ -13,7 +14,7 @@ from streams.hooks.courier import Courier
 from streams.hooks.metrics import HookMetrics
 from streams.hooks.places import Places
 from streams.hooks.reading import Reading
-from streams.kafka import consumer
+from streams.kafka import RateLimit, consumer
 from streams.probes import Liveness
 from streams.settings import Settings
 from streams.topics import DECISIONS
@@ -27,6 +28,8 @@ _COMMIT_EVERY_S = 0.5
 _ASK_S = 10.0
 
 _log = structlog.stdlib.get_logger("serinus.hooks")
+_kafka_log = logging.getLogger("serinus.hooks.kafka")
+_kafka_log.addFilter(RateLimit())
 
 
 class Follower:
@@ -52,6 +55,7 @@ class Follower:
         self._reading, self._places = Reading(settings, metrics), Places()
         self._paused = False
         self._commit_s = 0.0
+        self._unsaved: dict[int, int] = {}
         self._consumer: Any = consumer(
             settings,
             "serinus-hooks",
@@ -80,7 +84,7 @@ class Follower:
         self._settle()
         if time.monotonic() >= self._commit_s:
             self._commit_s = time.monotonic() + _COMMIT_EVERY_S
-            self._commit(self._places.allowed(), wait=False)
+            self._commit()
 
     def _take(self, raw: bytes, place: tuple[int, int]) -> None:
         deliveries = self._reading.deliveries(raw, place)
@@ -106,15 +110,21 @@ class Follower:
             self._consumer.resume(self._consumer.assignment())
             _log.info("reading goes on")
 
-    def _commit(self, offsets: dict[int, int], *, wait: bool) -> None:
-        if not offsets:
+    def _commit(self) -> None:
+        """Store how far everything was told; what the broker does not take is offered again with the next one."""
+        self._unsaved |= self._places.allowed()
+        if not self._unsaved:
             return
-        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in self._unsaved.items()]
         try:
-            self._consumer.commit(offsets=places, asynchronous=not wait)
+            stored = self._consumer.commit(offsets=places, asynchronous=False)
         except KafkaException as error:
-            # Harmless: a later commit says more, and what is read again has the same keys.
             self._complain(error.args[0])
+            return
+        failed = [place for place in stored if place.error is not None]
+        for place in failed:
+            self._complain(place.error)
+        self._unsaved = {place.partition: place.offset for place in failed}
 
     def _assigned(self, client: Any, places: list[TopicPartition]) -> None:
         """Go on where the group has been; where it has not, with what is new, and commit that at once.
@@ -131,13 +141,14 @@ class Follower:
                 place.offset = fresh[place.partition] = low if self._from_beginning else high
         client.assign(places)
         self._paused = False
-        self._commit(fresh, wait=True)
+        self._unsaved = fresh
+        self._commit()
         _log.info("partitions taken", places={place.partition: place.offset for place in places})
 
     def _revoked(self, _: Any, __: list[TopicPartition]) -> None:
         """Everything is given back: what has ended is committed, the rest is begun anew by its next owner."""
         self._settle()
-        self._commit(self._places.allowed(), wait=True)
+        self._commit()
         self._forget()
 
     def _lost(self, _: Any, __: list[TopicPartition]) -> None:
@@ -146,9 +157,10 @@ class Follower:
     def _forget(self) -> None:
         self._courier.drop()
         self._places.clear()
+        self._unsaved.clear()
         self._reading.forget()
 
     def _complain(self, error: Any) -> None:
         if error.fatal():
             raise KafkaException(error)
-        _log.warning("Kafka complains", problem=error.str())
+        _kafka_log.warning("%s: %s", error.name(), error.str())
