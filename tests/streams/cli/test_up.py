@@ -78,7 +78,7 @@ def test_a_part_ends_by_ctrl_c_while_kafka_is_down(tmp_path: Path, part: str) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("embedded", [True, False])
 def test_the_whole_tree_starts_and_ends(tmp_path: Path, embedded: bool) -> None:
-    """With a broker of its own or another one `up` starts all parts, hooks where allowed; Ctrl-C ends them within 5 s."""
+    """On a broker of its own or another `up` starts all parts, hooks where allowed; Ctrl-C ends them within 5 s."""
     log = tmp_path / "log"
     with embedded_broker(Settings()) as broker:
         settings = Settings(
