@@ -14,7 +14,7 @@ from collections import Counter
 
 import aiohttp
 
-SEGMENTS = {"eu": 5, "us": 3, "asia": 2}
+SEGMENTS = {"internal": 1, "beta": 2, "public": 7}
 MAX_OPEN = 1_000
 """Requests that may be under way; beyond it the load is counted as skipped instead of piling up."""
 

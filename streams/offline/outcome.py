@@ -6,6 +6,7 @@ import msgspec
 
 from schemas.decision import Decision, State
 from schemas.evidence import Evidence, Verdict
+from schemas.plan import Plan
 
 
 class DecidedBy(msgspec.Struct, frozen=True):
@@ -16,15 +17,20 @@ class DecidedBy(msgspec.Struct, frozen=True):
     detector: str
 
 
-def decided_by(decision: Decision) -> DecidedBy | None:
+def decided_by(decision: Decision, plan: Plan) -> DecidedBy | None:
     """The gate whose evidence rolled a release back; None for everything else: limits, operators, a promotion.
 
     With several failing rows it is the one of the sentence: the largest, and of equal ones the segment that the total
-    hides.
+    hides. A gate that only holds ends nothing, however much it has seen.
+
+    Parameters
+    ----------
+    plan : of the release.
     """
     if decision.state is not State.ROLLED_BACK or decision.verdict is not Verdict.FAIL:
         return None
-    failed = [row for row in decision.evidence if row.role == "gate" and row.verdict is Verdict.FAIL]
+    ending = {gate.label for gate in plan.gates if gate.on_fail == "rollback"}
+    failed = [row for row in decision.evidence if row.metric in ending and row.verdict is Verdict.FAIL]
     if not failed:
         return None
     row: Evidence = max(failed, key=lambda one: one.log_evidence or 0.0)

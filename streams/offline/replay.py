@@ -83,7 +83,7 @@ def replay(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
         player.hear(reports, at_ms=(slice_no + 1) * SLICE_MS)
         aggregator.count_in(player.bases)
     player.close()
-    return counts.summary(player.decisions)
+    return counts.summary(player.decisions, plan)
 
 
 def replay_inputs(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
@@ -116,7 +116,8 @@ def replay_inputs(lines: Iterable[Line], plan: Plan, tell: Tell) -> Summary:
         for decision in _decisions(effects):
             decisions.append(decision)
             tell(decision)
-    return counts.summary(decisions)
+    running = (service.stored.release.release for service in services.values())
+    return counts.summary(decisions, next((release.plan for release in running if release is not None), plan))
 
 
 def is_inputs(line: Line) -> bool:
@@ -167,7 +168,7 @@ class _Counts:
         if requests:
             self._slices[key] = (report.through_offset, requests)
 
-    def summary(self, decisions: list[Decision]) -> Summary:
+    def summary(self, decisions: list[Decision], plan: Plan) -> Summary:
         end = final(decisions)
         requests: Counter[str] = Counter()
         for _, counted in self._slices.values():
@@ -175,7 +176,7 @@ class _Counts:
         return Summary(
             state=decisions[-1].state if decisions else None,
             decided_at_ms=None if end is None else end.at_ms,
-            decided_by=None if end is None else decided_by(end),
+            decided_by=None if end is None else decided_by(end, plan),
             events=self.events,
             dead=self._dead.total(),
             requests=dict(sorted(requests.items())),

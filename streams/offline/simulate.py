@@ -132,7 +132,7 @@ class _Loop:
             state=self._decisions[-1].state,
             decided_at_ms=None if end is None else end.at_ms,
             onset_ms=onset_ms,
-            decided_by=None if end is None else decided_by(end),
+            decided_by=None if end is None else decided_by(end, self._plan),
             requests=dict(zip((self._plan.baseline, *self._plan.canaries), self._requests, strict=True)),
             canary_requests_at_decision=None if end is None else self._canary_requests,
             canary_requests_after_onset=self._canary_requests - self._before_onset if later else None,

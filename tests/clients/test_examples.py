@@ -41,7 +41,7 @@ def test_chat_service_answers_and_reports() -> None:
         assert served.count(("v1", False)) == counts["v1 ok"]
         assert served.count(("v2", True)) == counts["v2 failed"]
         assert len(served) == sum(counts.values()) == health["emitter"]["queued"]
-        assert {event["segment"] for event in events} == {"eu", "us", "asia"}
+        assert {event["segment"] for event in events} == {"internal", "beta", "public"}
         assert all(event["epoch"] == 0 and "unit" in event for event in events)
 
     asyncio.run(main())
