@@ -17,6 +17,7 @@ TABLE = {
     "topics": Entry("streams.cli.topics:topics", "Create and check the topics."),
     "plan": Entry("streams.cli.plan:plan", "Check and explain release plans."),
     "release": Entry("streams.cli.release:release", "Start, watch and steer releases."),
+    "apply": Entry("streams.cli.apply:apply", "Make what runs equal to the plans in a folder."),
     "route": Entry("streams.cli.route:route", "Carry routes to routers that do not follow Kafka."),
     "audit": Entry("streams.cli.audit:audit", "Verify and export the decisions that were taken."),
     "record": Entry("streams.cli.record:record", "Copy a topic into lines for replay."),

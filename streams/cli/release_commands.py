@@ -38,6 +38,17 @@ class Sending(NamedTuple):
     as_json: bool
 
 
+wait_option = click.option(
+    "--wait",
+    type=click.FloatRange(0.1, 600),
+    default=ANSWER_TIMEOUT_S,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+
+actor_option = click.option("--actor", metavar="NAME", help="Who asks; default: the user of the operating system.")
+
+
 def sending_options(function: Callable[..., int]) -> Callable[..., int]:
     """Adds the options of every command that goes to the worker; the command receives them as ``sending``."""
 
@@ -49,14 +60,8 @@ def sending_options(function: Callable[..., int]) -> Callable[..., int]:
     described: Callable[..., int] = wrapped
     for option in (
         click.option("--no-wait", is_flag=True, help="Do not wait for the worker's answer."),
-        click.option(
-            "--wait",
-            type=click.FloatRange(0.1, 600),
-            default=ANSWER_TIMEOUT_S,
-            show_default=True,
-            help="Seconds to wait for the answer.",
-        ),
-        click.option("--actor", metavar="NAME", help="Who asks; default: the user of the operating system."),
+        wait_option,
+        actor_option,
         click.option(
             "--expected-epoch",
             metavar="N",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import Message
 
-from schemas.decision import Action, Decision, Refusal, decode_record
+from schemas.command import decode_command
+from schemas.decision import Action, Decision, Refusal, decode_record, plan_hash
+from schemas.file_errors import RuleError
+from schemas.plan import Plan
 from schemas.route import Route, decode_route
 from streams.kafka import UnreachableError
-from streams.kafka_reader import TIMEOUT_S, Reader, bounds
+from streams.kafka_reader import TIMEOUT_S, Reader, bounds, read_to_end
 from streams.service_partition import partition_of
 from streams.settings import Settings
-from streams.topics import CONTROL, DECISIONS
+from streams.topics import COMMANDS, CONTROL, DECISIONS
 
 FIRST_LOOK_RECORDS = 500
 """Decisions are kept a year: readers look this far back at first, and eight times further while it is too little."""
@@ -51,6 +55,54 @@ def standing(settings: Settings, service: str) -> Standing:
         if start == low or (decisions and decisions[0].action is Action.START):
             return Standing(_route(settings, service), decisions, high, partition)
         reach *= 8
+
+
+def newest_decisions(settings: Settings, services: Collection[str], known: Collection[str]) -> dict[str, Decision]:
+    """The newest decision of each of some services.
+
+    Parameters
+    ----------
+    known : services of which there is one, by their routes. Only for them everything that is kept is looked through.
+
+    Raises
+    ------
+    UnreachableError : Kafka does not answer, or a topic is missing.
+    """
+    topic = settings.topic(DECISIONS)
+    newest: dict[str, Decision] = {}
+    extents = bounds(settings, topic)
+    for partition, (low, high) in extents.items():
+        ours = {service for service in services if partition_of(service, len(extents)) == partition}
+        start, end, reach = high, high, FIRST_LOOK_RECORDS
+        while ours and start > low and (end == high or ours & set(known) - newest.keys()):
+            start = max(low, high - reach)
+            for message in _read(settings, topic, partition, (start, end)):
+                decision = decision_of(message)
+                if not isinstance(decision, Decision) or decision.service not in ours:
+                    continue
+                before = newest.get(decision.service)
+                if before is None or decision.epoch > before.epoch:
+                    newest[decision.service] = decision
+            end, reach = start, reach * 8
+    return newest
+
+
+def plans_on_record(settings: Settings, hashes: Collection[str]) -> dict[str, Plan]:
+    """By its hash each of the plans that a start command still has; commands are kept for a week.
+
+    Raises
+    ------
+    UnreachableError : Kafka does not answer, or a topic is missing.
+    """
+    found: dict[str, Plan] = {}
+    for message in read_to_end(settings, settings.topic(COMMANDS)) if hashes else ():
+        try:
+            plan = decode_command(message.value() or b"").plan
+        except (msgspec.DecodeError, RuleError):
+            continue
+        if plan is not None and (known := plan_hash(plan)) in hashes:
+            found[known] = plan
+    return found
 
 
 def latest_release(records: list[Message], service: str) -> list[Decision]:
