@@ -43,6 +43,7 @@ def test_every_plan_of_the_folder_is_here() -> None:
     assert scenarios == {f"{name}-{kind}" for name in PLANS for kind in ("good", "bad")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 def test_a_plan_is_checked_promotes_its_good_scenario_and_rolls_back_its_bad_one(name: str) -> None:
     """`plan check` finds nothing that keeps it from its end, and the bad one ends by the gate that it was made for."""
