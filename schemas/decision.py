@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -120,11 +122,30 @@ def hash_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
+@lru_cache(maxsize=256)
 def plan_hash(plan: Plan) -> str:
     """SHA-256 of a plan as JSON with its keys in order: two files that say the same have the same.
+
+    Fields that have their default are left out, so a version of Serinus that knows more fields says the same.
 
     >>> from schemas.plan import EXAMPLE, parse_plan
     >>> plan_hash(parse_plan(EXAMPLE)) == plan_hash(parse_plan("# in other words" + EXAMPLE))
     True
     """
-    return hash_of(msgspec.json.encode(plan, enc_hook=encode_hook, order="deterministic"))
+    return hash_of(msgspec.json.encode(_said(plan), enc_hook=encode_hook, order="deterministic"))
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_said(item) for item in value]
+    if not isinstance(value, msgspec.Struct):
+        return value
+    config = value.__struct_config__
+    said = {} if config.tag_field is None else {config.tag_field: config.tag}
+    for field in msgspec.structs.fields(value):
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        if (found := getattr(value, field.name)) != default:
+            said[field.encode_name] = _said(found)
+    return said
