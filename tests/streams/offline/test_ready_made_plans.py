@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from releases.shadowing import as_tried
 from schemas.decision import State
 from schemas.plan import parse_plan
 from streams.cli import cli
@@ -32,7 +33,7 @@ SEED = 1
 
 def played(name: str, kind: str) -> Run:
     path = FOLDER / f"{name}.yaml"
-    plan = parse_plan(path.read_text(encoding="utf-8"), file=str(path))
+    plan = as_tried(parse_plan(path.read_text(encoding="utf-8"), file=str(path)))
     return simulate(read_world(FOLDER / "scenarios" / f"{name}-{kind}.yaml", plan), plan, seed=SEED).run
 
 
