@@ -103,8 +103,11 @@ def commands(draw: Random) -> Source:
         for at, plan in enumerate(plans)
     ]
     for at, verb in enumerate(verb for verb in Verb if verb is not Verb.START):
-        weight: dict[str, Any] = {"version": "v2", "weight_ppm": 50_000} if verb is Verb.SET_WEIGHT else {}
-        real += [Command(f"v{at}", plan.service, verb, "ann", "fuzzed", START_MS, **weight) for plan in plans[:2]]
+        for plan in plans[:2]:
+            weight: dict[str, Any] = {}
+            if verb is Verb.SET_WEIGHT:
+                weight = {"version": plan.canaries[0], "weight_ppm": 50_000}
+            real.append(Command(f"v{at}", plan.service, verb, "ann", "fuzzed", START_MS, **weight))
     return _mixed(draw, [json.loads(encode_command(one)) for one in real], ("command",), as_json)
 
 
