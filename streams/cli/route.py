@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from streams.cli.route_render import render
+from streams.cli.route_haproxy import haproxy
+from streams.cli.route_nginx import nginx
 from streams.cli.route_watch import watch
 
 
@@ -13,5 +15,7 @@ def route() -> None:
     """Carry routes to routers that do not follow Kafka themselves."""
 
 
+route.add_command(haproxy)
+route.add_command(nginx)
 route.add_command(watch)
 route.add_command(render)
