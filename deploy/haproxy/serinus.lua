@@ -91,7 +91,7 @@ end
 
 local seen, seen_count = {}, 0
 
--- Parsed once for each value and thread. When it was first seen bounds the lease too: a wall clock that is set back
+-- Parsed once for each value and thread. When a thread first saw it bounds the lease too: a wall clock that is set back
 -- must not prolong it.
 local function read(value, monotonic_ms)
   local route = seen[value]

@@ -6,9 +6,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from deploy import apt
 from deploy.kafka.problem import MISSING_DEPENDENCY, LocalKafkaError
 
 MIN_JAVA = 17
@@ -53,8 +53,8 @@ def java() -> str:
         LocalKafkaError: there is none; the text says what to install.
     """
     found = find_java()
-    if found is None and _may_install():
-        available = [name for name in _JRE_PACKAGES if _is_offered(name)]
+    if found is None and apt.may_install():
+        available = [name for name in _JRE_PACKAGES if apt.is_offered(name)]
         if available:
             _install(available[0])
             found = find_java()
@@ -74,7 +74,7 @@ def maven() -> str:
         LocalKafkaError: there is none; the text says what to install.
     """
     found = shutil.which("mvn")
-    if found is None and _may_install():
+    if found is None and apt.may_install():
         _install("maven")
         found = shutil.which("mvn")
     if found is None:
@@ -86,31 +86,6 @@ def maven() -> str:
     return found
 
 
-def _may_install() -> bool:
-    return hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get") is not None
-
-
-def _is_offered(package: str) -> bool:
-    # A fresh container has no package lists: without an update nothing would seem to be offered.
-    _apt("update", "-qq")
-    answer = subprocess.run(["apt-cache", "show", "--no-all-versions", package], capture_output=True, check=False)
-    return answer.returncode == 0
-
-
 def _install(package: str) -> None:
-    print(f"installing {package} with apt-get", file=sys.stderr, flush=True)
-    if not _apt("install", "-y", "-qq", "--no-install-recommends", package):
-        _apt("update", "-qq")
-        if not _apt("install", "-y", "-qq", "--no-install-recommends", package):
-            raise LocalKafkaError(f"apt-get install {package} failed, see above", MISSING_DEPENDENCY)
-
-
-def _apt(*arguments: str) -> bool:
-    # Its output goes to stderr: stdout is for the bootstrap servers.
-    finished = subprocess.run(
-        ["apt-get", *arguments],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        stdout=sys.stderr.fileno(),
-        check=False,
-    )
-    return finished.returncode == 0
+    if not apt.install(package):
+        raise LocalKafkaError(f"apt-get install {package} failed, see above", MISSING_DEPENDENCY)

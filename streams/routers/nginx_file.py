@@ -16,9 +16,9 @@ def configuration(now: InForce, prefix: str = "serinus") -> str:
     """Return what the file holds that nginx includes in its ``http`` block.
 
     It defines ``$serinus_version`` and ``$serinus_epoch`` (empty while no route is in force) and needs
-    ``$serinus_unit`` and ``$serinus_segment``. nginx hashes by MurmurHash2, so who belongs to a share differs from other routers. That a
-    share is sticky, that a ramp only adds and that canaries stay apart does not: the ranges lie as everywhere else. A
-    share of less than 0.01 % is none.
+    ``$serinus_unit`` and ``$serinus_segment``. nginx hashes by MurmurHash2, so who belongs to a share differs from
+    other routers. That a share is sticky, that a ramp only adds and that canaries stay apart does not: the ranges lie
+    as everywhere else. A share of less than 0.01 % is none.
 
     Parameters
     ----------
