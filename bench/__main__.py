@@ -18,6 +18,7 @@ BENCHMARKS = (
     "bench.peers",
     "bench.growth",
     "bench.client",
+    "bench.rollback",
     "bench.latency",
     "bench.worker",
     "bench.memory",

@@ -1,17 +1,25 @@
-"""What the client costs its caller: `emit` with the broker up and down, `choose`: `python -m bench.client`."""
+"""What the client costs its caller: `emit` and `choose` with the broker up and down: `python -m bench.client`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
 from bench.ingest import RESULTS, broker, create, delete
 from serinus import Emitter, Router
+from streams.settings import Settings
+from streams.topics import CONTROL
+from tests.e2e.own_kafka import own_kafka
+from tests.e2e.pipeline import wait_for
+from tests.routers.control import Control
 
 NOWHERE = "127.0.0.1:1"
 TOPIC = "inference.events"
@@ -65,6 +73,39 @@ def choose_us(*, calls: int) -> dict[str, float]:
     return spent_us(lambda: router.choose("user-1", segment="eu"), calls=calls, per_s=0)
 
 
+def choose_without_broker_us(*, seconds: int, per_s: int) -> dict[str, dict[str, float]]:
+    """`choose` while the broker is up, while it is gone and the lease holds, and after its end."""
+    rows = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        with own_kafka(folder / "kafka") as brokers:
+            settings = Settings(brokers=brokers)
+            create(brokers, settings.topic(CONTROL))
+            router = stack.enter_context(Router(service="chat", fallback="v1", brokers=brokers))
+
+            def row(name: str, *, on_fallback: bool) -> None:
+                versions = set()
+
+                def choose() -> None:
+                    versions.add(router.choose("user-1", segment="eu"))
+
+                rows[name] = spent_us(choose, calls=seconds * per_s, per_s=per_s)
+                assert versions == {"v1" if on_fallback else "v2"}, f"{name}: {versions}"
+
+            control = Control(settings)
+            control.publish(1_000_000, lease_ms=(3 * seconds + 60) * 1000)
+            wait_for(lambda: not router.state().on_fallback, 30, what="the route is in force")
+            row(f"choose, broker up, {per_s:,}/s", on_fallback=False)
+            control.publish(1_000_000, lease_ms=(seconds + 30) * 1000)
+            control.close()
+            wait_for(lambda: router.state().epoch == 2, 30, what="the next route is in force")
+        row(f"choose, broker gone, lease holds, {per_s:,}/s", on_fallback=False)
+        wait_for(lambda: router.state().on_fallback, seconds + 60, what="the lease ends")
+        row(f"choose, broker gone, lease over, {per_s:,}/s", on_fallback=True)
+        assert router.state().choose_failures == 0
+    return rows
+
+
 def measure(brokers: str, *, seconds: int) -> dict[str, dict[str, float]]:
     """All rows, by name."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
@@ -74,6 +115,7 @@ def measure(brokers: str, *, seconds: int) -> dict[str, dict[str, float]]:
         for name, address in (("up", brokers), ("down", NOWHERE)):
             rows[f"emit, broker {name}, {per_s:,}/s"] = emit_us(address, prefix, calls=seconds * per_s, per_s=per_s)
     rows["choose"] = choose_us(calls=100_000)
+    rows |= choose_without_broker_us(seconds=seconds, per_s=1_000)
     delete(brokers, prefix + TOPIC)
     return rows
 

@@ -14,6 +14,7 @@ from bench.healthy_table import healthy_table
 from bench.latency import latency_table
 from bench.memory import memory_table
 from bench.peers_table import peers_table
+from bench.rollback import rollback_table
 from bench.windows import windows_table
 from bench.worker import worker_table
 
@@ -120,6 +121,7 @@ TABLES = {
     "ingest": ingest_table,
     "peers": peers_table,
     "growth": growth_table,
+    "rollback": rollback_table,
     "latency": latency_table,
     "worker": worker_table,
     "memory": memory_table,

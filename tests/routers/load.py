@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -36,12 +36,18 @@ class Tally:
     9.3.1, has clients send these again, and all of them do."""
 
 
-class Connection:
-    """One client of a proxy."""
+class Client:
+    """One that asks, one request after another.
 
-    def __init__(self, port: int, tally: Tally, *, keep: bool = True) -> None:
+    Parameters
+    ----------
+    port : to which a user's requests go.
+    keep : connections stay open.
+    """
+
+    def __init__(self, port: Callable[[str], int], tally: Tally, *, keep: bool = True) -> None:
         self._port, self._tally, self._keep = port, tally, keep
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._open: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
 
     async def ask(self, unit: str, headers: Mapping[str, str]) -> Answer:
         """Send one request; an answer of status 0 is a connection that failed."""
@@ -57,19 +63,22 @@ class Connection:
         return answer
 
     async def _ask(self, unit: str, headers: Mapping[str, str]) -> Answer:
-        reused = self._streams is not None
+        port = self._port(unit)
+        kept = self._open.pop(port, None)
+        if kept is not None and kept[0].at_eof():  # closed since its last answer, as any client notices
+            kept[1].close()
+            kept = None
         lines = ["GET / HTTP/1.1", "Host: chat", *(f"{name}: {value}" for name, value in headers.items())]
         lines += [f"X-User-Id: {unit}"] if unit else []
         lines += [] if self._keep else ["Connection: close"]
-        reader, writer = self._streams or await asyncio.open_connection("127.0.0.1", self._port)
-        self._streams = None
+        reader, writer = kept or await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
             await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             writer.close()
-            if not reused or (isinstance(error, asyncio.IncompleteReadError) and error.partial):
+            if kept is None or (isinstance(error, asyncio.IncompleteReadError) and error.partial):
                 raise
             self._tally.resent += 1
             return await self._ask(unit, headers)
@@ -77,15 +86,15 @@ class Connection:
         told = dict(line.split(": ", 1) for line in rest if line)
         body = await reader.readexactly(int(told["content-length"]))
         if self._keep and told.get("connection") != "close":
-            self._streams = reader, writer
+            self._open[port] = reader, writer
         else:
             writer.close()
         number = int(status.split()[1])
         return Answer(unit, number, **json.loads(body)) if number == 200 else Answer(unit, number)
 
     def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
+        for _, writer in self._open.values():
+            writer.close()
 
 
 class Load:
@@ -93,12 +102,13 @@ class Load:
 
     Parameters
     ----------
-    port : of the proxy.
+    port : of the proxy, or to which a user's requests go.
     clients : connections at a time.
     """
 
-    def __init__(self, port: int, clients: int = 8) -> None:
-        self._port, self._clients = port, clients
+    def __init__(self, port: int | Callable[[str], int], clients: int = 8) -> None:
+        self._port = (lambda _unit: port) if isinstance(port, int) else port
+        self._clients = clients
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="load", daemon=True)
 
@@ -107,10 +117,10 @@ class Load:
         tally, left = Tally(), iter(units)
 
         async def client() -> None:
-            connection = Connection(self._port, tally)
+            one = Client(self._port, tally)
             for unit in left:
-                await connection.ask(unit, headers)
-            connection.close()
+                await one.ask(unit, headers)
+            one.close()
 
         async def all_of_them() -> None:
             await asyncio.gather(*(client() for _ in range(self._clients)))
@@ -125,13 +135,13 @@ class Load:
         tally, stop, numbers = Tally(), asyncio.Event(), count()
 
         async def client() -> None:
-            connection = Connection(self._port, tally, keep=keep)
+            one = Client(self._port, tally, keep=keep)
             due_s = time.monotonic()
             while not stop.is_set():
-                await connection.ask(f"steady-{next(numbers) % 1000}", {})
+                await one.ask(f"steady-{next(numbers) % 1000}", {})
                 due_s = max(due_s + clients / per_s, time.monotonic() - 1.0)
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-            connection.close()
+            one.close()
 
         async def all_of_them() -> None:
             await asyncio.gather(*(client() for _ in range(clients)))
@@ -145,7 +155,7 @@ class Load:
 
 
 @contextmanager
-def load(port: int, clients: int = 8) -> Iterator[Load]:
+def load(port: int | Callable[[str], int], clients: int = 8) -> Iterator[Load]:
     """Ready to ask as long as the block lasts."""
     running = Load(port, clients)
     running._thread.start()

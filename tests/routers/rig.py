@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from streams.settings import Settings
+from tests.e2e.audit import settings_of
 from tests.e2e.pipeline import Pipeline, Process, wait_for
 from tests.routers.control import Control
 from tests.routers.load import Load
@@ -20,7 +20,7 @@ class Rig:
 
     def __init__(self, pipeline: Pipeline, proxy: Proxy, users: Load) -> None:
         self.pipeline, self.proxy, self.users = pipeline, proxy, users
-        self.control = Control(Settings(brokers=pipeline.brokers, topic_prefix=pipeline.prefix))
+        self.control = Control(settings_of(pipeline))
         self.driver: Process = pipeline.start(*proxy.driver())
 
     def __enter__(self) -> Self:
