@@ -84,8 +84,11 @@ def whole(rig: Rig, tally: Tally, shares_ppm: dict[int, int]) -> None:
 @pytest.mark.kafka
 def test_rules_and_requests_without_a_user(rig: Rig) -> None:
     """A segment's rule comes first, by its exact name; no unit is a draw; a client's own words are nobody's."""
-    epoch = rig.publish(0, rules={"internal": 1_000_000, "beta 1": 300_000})
     told = {"X-Serinus-Version": "v9", "X-Serinus-Epoch": "99", "X-Serinus-Bucket": "1"}
+    rig.until(None)
+    (answer,) = rig.users.ask(["u"], **told)
+    assert (answer.version, answer.epoch, answer.bucket) == ("v1", None, None)
+    epoch = rig.publish(0, rules={"internal": 1_000_000, "beta 1": 300_000})
     assert {answer.answered for answer in rig.users.ask(USERS[:200], **{"X-Segment": "internal"})} == {"v2"}
     for segment in ("", "Internal", "internal2", "beta"):
         answers = rig.users.ask(USERS[:200], **{"X-Segment": segment}, **told)
