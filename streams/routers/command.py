@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from streams.cli.output import print_json
-from streams.routers.in_force import InForce
+from streams.in_force import InForce
+from streams.routers.baseline import shown
 
 
 class Printed:
@@ -43,17 +44,17 @@ class Command:
 
     def carry_out(self, now: InForce, lease_ms: int) -> bool:
         """Run it; False when it failed or took too long."""
-        shown, name = now.shown(), self._words[0]
+        said, name = shown(now), self._words[0]
         try:
             done = subprocess.run(self._words, input=msgspec.json.encode(now), timeout=self._timeout_s, check=False)
         except subprocess.TimeoutExpired:
-            click.echo(f"{shown}: {name} took longer than {self._timeout_s:g} s and was ended", err=True)
+            click.echo(f"{said}: {name} took longer than {self._timeout_s:g} s and was ended", err=True)
             return False
         except OSError as error:
-            click.echo(f"{shown}: {name} cannot be run: {error.strerror}", err=True)
+            click.echo(f"{said}: {name} cannot be run: {error.strerror}", err=True)
             return False
         if done.returncode:
-            click.echo(f"{shown}: {name} ended with {done.returncode}; it is run again", err=True)
+            click.echo(f"{said}: {name} ended with {done.returncode}; it is run again", err=True)
         return done.returncode == 0
 
     def keep(self, now: InForce, lease_ms: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from serinus import Router
-from streams.routers.in_force import InForce, in_force
+from streams.in_force import InForce, in_force
 from streams.settings import Settings
 
 FIRST_S = 10.0

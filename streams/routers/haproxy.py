@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from streams.in_force import InForce
 from streams.routers.atomic_file import replace
+from streams.routers.baseline import baseline, shown
 from streams.routers.haproxy_value import TooLongError, value
-from streams.routers.in_force import InForce, baseline
 from streams.routers.trouble import Trouble
 
 TIMEOUT_S = 2.0
@@ -46,12 +47,12 @@ class HAProxy:
                 replace(Path(self._map_path), f"route {text}\n")
                 self._written = text
         except OSError as error:
-            done = self._trouble.say(f"{now.shown()}: {self._map_path} cannot be written: {error.strerror}")
+            done = self._trouble.say(f"{shown(now)}: {self._map_path} cannot be written: {error.strerror}")
         try:
             self._set(text)
         except (OSError, RefusedError) as error:
-            return self._trouble.say(f"{now.shown()}: HAProxy at {self._path}: {error}")
-        return self._trouble.over(f"{now.shown()}: HAProxy has it") if done else False
+            return self._trouble.say(f"{shown(now)}: HAProxy at {self._path}: {error}")
+        return self._trouble.over(f"{shown(now)}: HAProxy has it") if done else False
 
     keep = carry_out
     """Again and again: renewals of the lease, and a HAProxy that was reloaded and read an older file."""
@@ -63,7 +64,7 @@ class HAProxy:
         try:
             return value(now, until_ms=self._until_ms, lease_ms=lease_ms)
         except TooLongError as error:
-            self._trouble.say(f"{now.shown()}: {error}; everybody is on {now.fallback}")
+            self._trouble.say(f"{shown(now)}: {error}; everybody is on {now.fallback}")
             return value(baseline(now.service, now.fallback), until_ms=0, lease_ms=0)
 
     def _set(self, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from serinus.splitter import BUCKETS, Split
-from streams.routers.in_force import InForce
+from streams.in_force import InForce
 from streams.routers.splits import splits
 
 FORMAT = 1
@@ -37,7 +37,8 @@ def value(now: InForce, *, until_ms: int, lease_ms: int) -> str:
 
     Examples
     --------
-    >>> rules = ({"segments": ["in house"], "weights_ppm": {"v2": 1_000_000}},)
+    >>> from schemas.rule import Rule
+    >>> rules = (Rule(("in house",), {"v2": 1_000_000}),)
     >>> now = InForce("chat", {"v1": 950_000, "v2": 50_000}, "v1", epoch=7, salt="s", rules=rules)
     >>> value(now, until_ms=1_763_632_830_000, lease_ms=30_000)
     '1/7/1763632830000/30000/v1/s/50000:v2,1000000:v1|1000000:v2/in%20house:2'

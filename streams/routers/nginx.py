@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from streams.routers.in_force import InForce, baseline
+from streams.in_force import InForce
+from streams.routers.baseline import baseline, shown
 from streams.routers.nginx_apply import NginxError, apply
 from streams.routers.nginx_file import configuration
 from streams.routers.nginx_watchdog import Watchdog
@@ -46,8 +47,8 @@ class Nginx:
             if now.epoch is not None:
                 with suppress(NginxError):  # then it is not the route that nginx refuses; the file is the safe one
                     apply(self._words, self._file, back)
-            return self._trouble.say(f"{now.shown()}: {error}")
-        return self._trouble.over(f"{now.shown()}: nginx has it")
+            return self._trouble.say(f"{shown(now)}: {error}")
+        return self._trouble.over(f"{shown(now)}: nginx has it")
 
     def keep(self, now: InForce, lease_ms: int) -> bool:
         """Tell the watchdog that this process lives; False when the file is not what was written last."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from serinus.splitter import Split
-from streams.routers.in_force import InForce
+from streams.in_force import InForce
+from streams.routers.baseline import shown
 from streams.routers.splits import splits
 
 STEP_PPM = 100
@@ -43,7 +44,7 @@ def configuration(now: InForce, prefix: str = "serinus") -> str:
         chosen.append(f'"~^{_pattern(segment)}\\z" ${prefix}_split_{number};')
     salt, epoch = quote(now.salt, safe="", errors="surrogatepass"), "" if now.epoch is None else now.epoch
     lines = [
-        f"# {quote(now.shown(), safe=', ')}: written by `serinus route nginx`, which replaces it at each change.",
+        f"# {quote(shown(now), safe=', ')}: written by `serinus route nginx`, which replaces it at each change.",
         f'map ${prefix}_unit ${prefix}_drawn {{ default ${prefix}_unit; "" $request_id; }}',
     ]
     for split, number in numbers.items():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from serinus.route import MAX_LEASE_MS, Route, Rule, splits_of
 from serinus.splitter import Split
-from streams.routers.in_force import InForce
+from streams.in_force import InForce
 
 
 def splits(now: InForce, *, step_ppm: int = 1) -> tuple[Mapping[str, Split], Split]:
@@ -29,7 +27,6 @@ def splits(now: InForce, *, step_ppm: int = 1) -> tuple[Mapping[str, Split], Spl
     def rounded(weights_ppm: Mapping[str, int]) -> dict[str, int]:
         return {version: ppm // step_ppm * step_ppm for version, ppm in weights_ppm.items() if version != now.fallback}
 
-    rules = msgspec.convert(now.rules, list[Rule])
     weights_ppm = rounded(now.weights_ppm)
     weights_ppm[now.fallback] = 1_000_000 - sum(weights_ppm.values())
     return splits_of(
@@ -41,6 +38,6 @@ def splits(now: InForce, *, step_ppm: int = 1) -> tuple[Mapping[str, Split], Spl
             now.salt,
             0,
             MAX_LEASE_MS,
-            rules=[Rule(rule.segments, rounded(rule.weights_ppm)) for rule in rules],
+            rules=[Rule(list(rule.segments), rounded(rule.weights_ppm)) for rule in now.rules],
         )
     )

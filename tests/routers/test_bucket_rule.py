@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas.rule import Rule
+from streams.in_force import InForce
+from streams.routers.baseline import baseline
 from streams.routers.haproxy import HAProxy as Driver
 from streams.routers.haproxy_value import value
-from streams.routers.in_force import InForce, baseline
 from streams.routers.nginx import Nginx as NginxDriver
 from tests.conftest import ROOT
 from tests.routers.backends import Backends
@@ -68,7 +71,9 @@ def test_every_choice_of_the_vectors(echo: tuple[Driver, Load, Echo]) -> None:
     driver, users, _ = echo
     for vector in VECTORS["routes"]:
         fields = {name: vector[name] for name in ("weights_ppm", "fallback", "salt")}
-        assert driver.carry_out(route(epoch=3, rules=tuple(vector.get("rules", ())), **fields), LEASE_MS)
+        assert driver.carry_out(
+            route(epoch=3, rules=msgspec.convert(vector.get("rules", ()), tuple[Rule, ...]), **fields), LEASE_MS
+        )
         for choice in vector["choices"]:
             (answer,) = users.ask([choice["unit"]], **{"X-Segment": choice["segment"]})
             assert answer.answered == choice["version"], (vector, choice)
@@ -102,7 +107,7 @@ HOSTILE = 'v"2\\ $x; {}|/,:%41é'
 def test_names_of_any_kind_stay_names(echo: tuple[Driver, Load, Echo], services: Backends, tmp_path: Path) -> None:
     """Whatever a version, a segment or a salt is called, no configuration comes of it."""
     driver, users, _ = echo
-    rules = ({"segments": ['in"side\\ $y; {}|/,:'], "weights_ppm": {"v2": 1_000_000}},)
+    rules = (Rule(('in"side\\ $y; {}|/,:',), {"v2": 1_000_000}),)
     weights_ppm = {"v1": 0, "v2": 0, HOSTILE: 1_000_000}
     now = route(epoch=3, weights_ppm=weights_ppm, salt=HOSTILE, rules=rules, service=HOSTILE + "\n")
     assert driver.carry_out(now, LEASE_MS)
@@ -117,10 +122,10 @@ def test_names_of_any_kind_stay_names(echo: tuple[Driver, Load, Echo], services:
         time.sleep(1.0)
         with load(nginx.port) as others:
             assert {answer.answered for answer in others.ask(["a", "b"])} == {"v2"}
-            (inside,) = others.ask(["a"], **{"X-Segment": rules[0]["segments"][0]})  # type: ignore[index]
+            (inside,) = others.ask(["a"], **{"X-Segment": rules[0].segments[0]})
             assert inside.answered == "v2"
     finally:
         driver_of_nginx.end()
         nginx.stop()
-    (answer,) = users.ask(["a"], **{"X-Segment": rules[0]["segments"][0]})  # type: ignore[index]
+    (answer,) = users.ask(["a"], **{"X-Segment": rules[0].segments[0]})
     assert answer.answered == "v2"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.rule import Rule
+from streams.in_force import InForce
+from streams.routers.baseline import baseline
 from streams.routers.haproxy import HAProxy
-from streams.routers.in_force import InForce, baseline
 from streams.routers.nginx import Nginx
 from streams.routers.nginx_file import configuration
 from tests.e2e.pipeline import wait_for
@@ -71,7 +73,7 @@ def test_haproxy_that_is_not_there_finds_the_route_in_its_file(tmp_path: Path) -
 
 def test_a_route_too_long_for_haproxy_is_the_baseline(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Better nobody than a route that is cut."""
-    rules = tuple({"segments": [f"{number}-" + "x" * 250], "weights_ppm": {"v2": number}} for number in range(64))
+    rules = tuple(Rule((f"{number}-" + "x" * 250,), {"v2": number}) for number in range(64))
     driver = HAProxy(tmp_path / "api.sock", str(tmp_path / "chat.map"))
     assert not driver.carry_out(InForce("chat", NOW.weights_ppm, "v1", epoch=7, rules=rules), 30_000)
     assert (tmp_path / "chat.map").read_text() == "route 1//0/0/v1//1000000:v1/\n"
