@@ -14,8 +14,8 @@ from streams.routers.haproxy_value import TooLongError, value
 from streams.routers.trouble import Trouble
 
 TIMEOUT_S = 2.0
-SAME_END_MS = 1_000
-"""Ends of a lease that differ by less are those of one lease, looked at twice."""
+SAME_END_MS = 100
+"""Ends of a lease that differ by less are those of one lease, looked at twice; the file is not written for them."""
 
 
 class RefusedError(Exception):
