@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from streams.cli.route_render import render
 from streams.cli.route_haproxy import haproxy
 from streams.cli.route_nginx import nginx
+from streams.cli.route_render import render
 from streams.cli.route_watch import watch
 
 
