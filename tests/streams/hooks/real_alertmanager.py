@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.apt import program
 from tests.conftest import free_port
-from tests.debian_package import program
 from tests.e2e.pipeline import wait_for
 
 CONFIGURATION = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -21,7 +21,7 @@ def alertmanager(folder: Path) -> Iterator[str]:
     (folder / "alertmanager.yml").write_text(CONFIGURATION)
     url = f"http://127.0.0.1:{free_port()}"
     command = [
-        program("prometheus-alertmanager", package="prometheus-alertmanager"),
+        program("prometheus-alertmanager", "prometheus-alertmanager"),
         f"--config.file={folder / 'alertmanager.yml'}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={url.removeprefix('http://')}",
