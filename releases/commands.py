@@ -205,6 +205,8 @@ def _set_weight(release: Release, command: Command) -> Move | str:
     version, weight_ppm = command.version, command.weight_ppm
     if version not in release.plan.canaries or weight_ppm is None:
         return f"version: found {version!r}; allowed are the canaries {names_text(release.plan.canaries)}"
+    if release.joined and version not in release.joined:
+        return f"{version} was stopped and the user groups that came first do not meet it any more; start a new release"
     before = release.canary_weights_ppm
     weights = before | {version: weight_ppm}
     if weights == before:
@@ -217,7 +219,10 @@ def _set_weight(release: Release, command: Command) -> Move | str:
         )
     # The ramp goes on from the first stage above the canary that is furthest.
     opened = sum(stage.weight_ppm <= max(weights.values()) for stage in release.stages)
-    after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
+    # The groups before go on with the canaries that go on here; with all at 0 they keep those that were left.
+    joined = tuple(version for version in release.joined if weights[version]) or release.joined
+    shares = weights_of(release.plan, weights)
+    after = msgspec.structs.replace(release, weights_ppm=shares, opened=opened, joined=joined)
     where = group_text(release.plan, release.group)
     reason = f"Set {weights_text({version: weight_ppm})}{where}, before at {share_text(before[version])}"
     return Move(after, Action.SET_WEIGHT, reason)

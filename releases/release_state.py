@@ -54,6 +54,7 @@ class Release(msgspec.Struct, frozen=True):
     shadowing : canaries get copies of requests, and no share of them yet.
     awaits_ppm : while it holds for somebody's yes and for nothing else: to which share.
     group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
+    joined : when it is not the first, the canaries that the groups before it meet.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Release(msgspec.Struct, frozen=True):
     confirmed_ppm: int = 0
     awaits_ppm: int | None = None
     shadowing: bool = False
+    joined: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -135,7 +137,8 @@ class Release(msgspec.Struct, frozen=True):
     def rules(self) -> tuple[Rule, ...]:
         """The weights of the user groups that are open before everyone is, in the plan's order."""
         groups = self.plan.ramp.segments if self.active else ()
-        done = dict.fromkeys(self.running, self.stages[-1].weight_ppm)
+        met = [version for version in self.running if version in (self.joined or self.plan.canaries)]
+        done = dict.fromkeys(met, self.stages[-1].weight_ppm)
         weights = [done] * self.group + [self.canary_weights_ppm]
         return tuple(Rule(group, weight) for group, weight in zip(groups[:-1], weights, strict=False))
 
@@ -147,12 +150,13 @@ class Release(msgspec.Struct, frozen=True):
 
     @property
     def running(self) -> tuple[str, ...]:
-        """The canaries that the ramp moves: those with traffic, or all when none has any.
+        """The canaries that the ramp moves: those with traffic. When none has any, those that the groups before still
+        meet, and in the first group all.
 
         One of several canaries that an operator has set to 0 % stays out: the ramp does not bring it back.
         """
         weights = self.canary_weights_ppm
-        return tuple(version for version in weights if weights[version]) or self.plan.canaries
+        return tuple(version for version in weights if weights[version]) or self.joined or self.plan.canaries
 
 
 class ReleaseState(msgspec.Struct, frozen=True):

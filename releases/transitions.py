@@ -211,7 +211,8 @@ def _joined(release: Release, why: str) -> Move:
     stages, group = release.stages, release.next_group
     weights = release.canary_weights_ppm | dict.fromkeys(release.running, stages[0].weight_ppm)
     changes = {
-        "weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group, "confirmed_ppm": 0
+        "weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group, "confirmed_ppm": 0,
+        "joined": release.running,
     }  # fmt: skip
     where = group_text(release.plan, group)
     reason = f"Opened {weights_text(weights)}{where} (group {group + 1} of {len(release.plan.ramp.segments)}"

@@ -29,7 +29,7 @@ from schemas.scenario import parse_scenario
 from schemas.units import PPM
 from streams.offline.drawing import World
 from streams.offline.simulate import simulate
-from tests.releases.story import MINUTE_MS, PLAN, Story, plan_of
+from tests.releases.story import MINUTE_MS, PLAN, SECOND_MS, Story, plan_of
 
 GROUPS = PLAN.replace("stages,", "stages, segments: [[internal], [beta, friends], ['*']],").replace(
     ", {weight: 25%, hold: 5m}", ""
@@ -78,6 +78,30 @@ def test_a_group_that_has_taken_its_steps_is_watched_while_the_next_has_none() -
         story.wait(MINUTE_MS).tick()
     assert story.last.action is Action.ROLLBACK
     assert {route.rules for route in story.routes[sent:]} == {()}
+
+
+def test_a_canary_that_was_stopped_does_not_come_back_with_the_others_order() -> None:
+    """v3 is stopped for internal users, then v2 for the next group: internal users keep v2 and do not get v3 again."""
+    story = Story(plan_of(GROUPS.replace("[v2]", "[v2, v3]"))).wait(SECOND_MS)
+    story.command(Verb.SET_WEIGHT, version="v3", weight_ppm=0)
+    story.keep(Verdict.PASS, 8 * MINUTE_MS)
+    assert story.release.group == 1
+    story.command(Verb.SET_WEIGHT, version="v2", weight_ppm=0)
+    assert story.last.rules[0] == Rule(("internal",), {"v2": 50_000})
+    story.command(Verb.SET_WEIGHT, version="v3", weight_ppm=5_000)
+    assert story.refusals == [
+        "v3 was stopped and the user groups that came first do not meet it any more; start a new release"
+    ]
+    story.command(Verb.SET_WEIGHT, version="v2", weight_ppm=5_000)
+    assert story.last.rules[1] == Rule(("beta", "friends"), {"v2": 5_000, "v3": 0})
+
+
+def test_groups_before_meet_who_is_left() -> None:
+    """Both canaries are stopped for the second group, one after the other: internal users keep the last one."""
+    story = Story(plan_of(GROUPS.replace("[v2]", "[v2, v3]"))).keep(Verdict.PASS, 8 * MINUTE_MS)
+    for version in ("v2", "v3"):
+        story.command(Verb.SET_WEIGHT, version=version, weight_ppm=0)
+        assert story.last.rules[0] == Rule(("internal",), {"v3": 50_000})
 
 
 def test_an_operator_moves_the_group_that_is_at_it() -> None:
