@@ -19,7 +19,7 @@ from releases.judge import JudgeState, gate_in
 from releases.margins import margin_at
 from releases.ruling import Found, by_group, found_of, with_split
 from releases.sentence import Arms, comparison, degradation, lately_text, once_in
-from releases.split_check import split_evidence
+from releases.split_evidence import split_evidence
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import JOINT, Metric, Plan
 

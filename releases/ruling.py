@@ -14,7 +14,7 @@ from releases.gates import Gate, Known
 from releases.groups import GroupsAsked, allotted_ppm
 from releases.judge import JudgeState, gate_in
 from releases.remembered import remembered
-from releases.split_check import split_broken
+from releases.split_evidence import split_broken
 from releases.verdict import combine
 from schemas.evidence import Verdict
 from schemas.plan import JOINT, Metric, Plan

@@ -47,6 +47,15 @@ def percentage(share: float) -> str:
     return f"{_digits(100 * share)} %"
 
 
+def percentages(low: float, high: float) -> str:
+    """An interval of shares in words.
+
+    >>> percentages(0.0172, 0.0325)
+    '1.72 to 3.25 %'
+    """
+    return f"{_digits(100 * low)} to {_digits(100 * high)} %"
+
+
 def degradation(metric: Metric, harm: float) -> str:
     """A degradation in words: points for rates and shares, a percentage for values.
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from math import log
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from detectors.arrays import Hashes
-from detectors.sequential.misplaced import log_misplaced
-from detectors.sequential.sample_ratio import ALPHA, SampleRatio, SampleRatioState
+from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
 from detectors.split_batches import SplitBatch
 from detectors.units_seen import UnitsSeen
-from releases.sentence import once_in, percentage
-from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
 from schemas.route import LEASE_MS, RENEW_MS, Route
 from schemas.rule import Rule
 from schemas.units import PPM
-
-METRIC: Final = "sample-ratio"
 
 EPOCHS_KEPT: Final = 64
 """Routes of a release that are remembered; units that name an older epoch are left out."""
@@ -28,9 +23,6 @@ EPOCHS_KEPT: Final = 64
 UNITS_KEPT: Final = 8_192
 """Hashes of units that have been counted. When there are more, only units with smaller hashes are counted from then on:
 half of them, whichever version serves them, and what was counted stays."""
-
-_LIMIT: Final = -log(ALPHA / 2)
-"""Half of ALPHA for each of two questions: is the share as asked, and is each unit where its bucket belongs?"""
 
 SETTLED_MS: Final = LEASE_MS + 5_000
 """A route as old as this is followed by every router: those that did not hear of it have lost their lease."""
@@ -54,6 +46,14 @@ class Asked(msgspec.Struct, frozen=True):
         return -1, self.weights_ppm
 
 
+class Place(msgspec.Struct, frozen=True, eq=False):
+    """What was counted of the units of one segment: as of all of them in :class:`SplitSeen`."""
+
+    ratio: SampleRatioState
+    checked: int = 0
+    misplaced: int = 0
+
+
 class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     """What is known of the split of one release.
 
@@ -68,6 +68,7 @@ class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     epochs_told : some unit has named its epoch: the routers do, and leave it out only when no route was in force.
     ticked_ms : when the last tick came, Unix ms of log time: then a worker was there to renew routes. 0 before any, and
         where nobody ticks.
+    places : the same by segment, to say where a split is broken.
     """
 
     ratio: SampleRatioState
@@ -79,6 +80,7 @@ class SplitSeen(msgspec.Struct, frozen=True, eq=False):
     misplaced: int = 0
     epochs_told: bool = False
     ticked_ms: int = 0
+    places: dict[str, Place] = {}
 
 
 class _Unit(msgspec.Struct, frozen=True):
@@ -152,93 +154,17 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
         found.append(_Unit(units.version[index], units.segment[index], bucket, asked))
     if not found:
         return split
-    test = SampleRatio(plan.canaries)
-    owners = [_owner(plan, unit) for unit in found]
-    tell = [(unit, owner) for unit, owner in zip(found, owners, strict=True) if owner is not None]
-    tell = [(unit, owner) for unit, owner in tell if {unit.version, owner} - {plan.baseline}]
+    new = {
+        segment: _counted(plan, [unit for unit in found if unit.segment == segment])
+        for segment in dict.fromkeys(unit.segment for unit in found)
+    }
+    whole = together(plan, [Place(split.ratio, split.checked, split.misplaced), *new.values()])
+    known = split.places
+    places = {at: together(plan, [known[at], place] if at in known else [place]) for at, place in new.items()}
     split = msgspec.structs.replace(
-        split,
-        ratio=test.observe(split.ratio, _batch(plan, found)),
-        checked=split.checked + len(tell),
-        misplaced=split.misplaced + sum(unit.version != owner for unit, owner in tell),
+        split, ratio=whole.ratio, checked=whole.checked, misplaced=whole.misplaced, places=known | places
     )
     return _kept(split, np.union1d(split.counted, units.hash[chosen]))
-
-
-class _Look(NamedTuple):
-    """Of the canary whose share is furthest off: who, units, shares seen and asked, and the logs of both e-values."""
-
-    canary: str
-    units: int
-    share: float
-    asked: float
-    ratio: float
-    misplaced: float
-
-    @property
-    def wrong(self) -> bool:
-        """Too many units are on another version than their bucket's."""
-        return self.misplaced >= _LIMIT
-
-    @property
-    def off(self) -> bool:
-        """Another share than was asked for; a canary that has answered nobody is silent, and no broken split."""
-        return self.ratio >= _LIMIT and self.share > 0
-
-
-def _look(plan: Plan, split: SplitSeen) -> _Look | None:
-    if not split.ratio.n.any():
-        return None
-    test = SampleRatio(plan.canaries)
-    name = plan.canaries[int(test.by_canary(split.ratio).argmax())]
-    seen = test.split(split.ratio, name)
-    if seen.share is None or seen.asked is None:
-        return None
-    misplaced = log_misplaced(split.misplaced, split.checked)
-    return _Look(name, seen.units, seen.share, seen.asked, test.log_evidence(split.ratio), misplaced)
-
-
-def split_broken(plan: Plan, split: SplitSeen) -> bool:
-    """Whether :func:`split_evidence` is an ERROR, without its words: it is asked at every beat."""
-    look = _look(plan, split)
-    return look is not None and (look.wrong or look.off)
-
-
-def split_evidence(plan: Plan, split: SplitSeen) -> Evidence | None:
-    """What the split looks like, in one row; None before any unit was counted.
-
-    ERROR when chance makes a healthy split look so in at most one of 1 / ALPHA releases. A canary that has not
-    answered anybody is silent, which is another matter (:mod:`releases.limits`).
-    """
-    look = _look(plan, split)
-    if look is None:
-        return None
-    said = f"{METRIC}: {percentage(look.share)} of {look.units:,} users went to {look.canary}"
-    sentence = f"{said}, {percentage(look.asked)} were asked for"
-    if look.wrong:
-        sentence = (
-            f"{METRIC}: {split.misplaced:,} of {split.checked:,} users of the canaries are not on the version that "
-            "their route gives them; nothing that is measured of this split can be trusted"
-        )
-    elif look.off:
-        sentence += f"; {once_in(look.ratio)}, so nothing that is measured of this split can be trusted"
-    return Evidence(
-        metric=METRIC,
-        segment="",
-        version=look.canary,
-        detector=SampleRatio.NAME,
-        detector_version=SampleRatio.VERSION,
-        role="gate",
-        verdict=Verdict.ERROR if look.wrong or look.off else Verdict.PASS,
-        n_baseline=round(look.units * (1.0 - look.share)),
-        n_canary=round(look.units * look.share),
-        sentence=sentence,
-        baseline=look.asked,
-        canary=look.share,
-        effect=look.share - look.asked,
-        log_evidence=max(look.ratio, look.misplaced),
-        alpha=ALPHA,
-    )
 
 
 def _settled(split: SplitSeen, now_ms: int) -> Asked | None:
@@ -248,6 +174,25 @@ def _settled(split: SplitSeen, now_ms: int) -> Asked | None:
         return None
     told_ms = min(split.published_ms, split.ticked_ms or now_ms)
     return newest if now_ms - told_ms <= 2 * RENEW_MS else None
+
+
+def together(plan: Plan, places: Iterable[Place]) -> Place:
+    """What was counted of different units, as one."""
+    test = SampleRatio(plan.canaries)
+    whole = Place(test.start())
+    for place in places:
+        ratio = test.merge(whole.ratio, place.ratio)
+        whole = Place(ratio, whole.checked + place.checked, whole.misplaced + place.misplaced)
+    return whole
+
+
+def _counted(plan: Plan, found: list[_Unit]) -> Place:
+    test = SampleRatio(plan.canaries)
+    owners = [_owner(plan, unit) for unit in found]
+    tell = [(unit, owner) for unit, owner in zip(found, owners, strict=True) if owner is not None]
+    tell = [(unit, owner) for unit, owner in tell if {unit.version, owner} - {plan.baseline}]
+    ratio = test.observe(test.start(), _batch(plan, found))
+    return Place(ratio, len(tell), sum(unit.version != owner for unit, owner in tell))
 
 
 def _batch(plan: Plan, found: list[_Unit]) -> SplitBatch:

@@ -7,6 +7,7 @@ from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from scipy.special import betaincinv
 
 from detectors.arrays import Floats
 from detectors.split_batches import SplitBatch
@@ -39,6 +40,25 @@ class Split(NamedTuple):
     units: int
     share: float | None
     asked: float | None
+
+
+def share_within(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share, at one look: for people, while the verdict is the e-value's.
+
+    Over several strata a count is a sum of unequal chances. Its tails beyond the mean are at most those of the binomial
+    with the mean chance (Hoeffding 1956, Annals of Mathematical Statistics 27), so the interval holds there too.
+
+    Parameters
+    ----------
+    k, n : units of the canary, and of all versions; 0 <= k <= n, n > 0.
+
+    >>> [round(one, 4) for one in share_within(5, 100)], share_within(0, 10)[0]
+    ([0.0164, 0.1128], 0.0)
+    """
+    tail = (1.0 - level) / 2.0
+    low = float(betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
+    high = float(betaincinv(k + 1, n - k, 1.0 - tail)) if k < n else 1.0
+    return low, high
 
 
 class SampleRatio(msgspec.Struct, frozen=True):

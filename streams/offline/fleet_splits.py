@@ -8,7 +8,8 @@ import numpy as np
 
 from detectors.arrays import Flags, Hashes, Ints
 from detectors.units_seen import UnitsSeen
-from releases.split_check import SplitSeen, follow, see, split_broken, start_split
+from releases.split_check import SplitSeen, follow, see, start_split
+from releases.split_evidence import split_broken
 from schemas.plan import Plan
 from schemas.route import Route
 from schemas.unit_hash import UNITS_SAMPLED_MAX

@@ -112,6 +112,9 @@ class Safety:
         if isinstance(input_, Commanded) and not (input_.command.replace and decision.action is Action.ABORT):
             assert decision.command_id == input_.command.id
             self._answered(decision.command_id)
+        if release.state.final:
+            assert isinstance(input_, Commanded), "an ended release was judged"
+            assert (release.state, decision.action) == (State.PROMOTED, Action.ROLLBACK)
         shares = shares_of(decision, release.plan)
         rises = {(g, v) for g, its in shares.items() for v, w in its.items() if w > release.shares.get(g, {}).get(v, 0)}
         if rises:

@@ -107,10 +107,18 @@ class AnySequence(RuleBasedStateMachine):
         self.wait(wait_ms)
         self.assess(verdicts, share_ppm, silent, broken=broken)
 
-    @rule(wait_ms=WAITS_MS, share_ppm=SHARES_PPM, silent=st.sampled_from([(), (), ("v2",), ("v1",)]))
-    def pass_(self, wait_ms: int, share_ppm: int, silent: tuple[str, ...]) -> None:
+    @rule(
+        wait_ms=WAITS_MS,
+        share_ppm=SHARES_PPM,
+        silent=st.sampled_from([(), (), ("v2",), ("v1",)]),
+        then_tick=st.booleans(),
+    )
+    def pass_(self, wait_ms: int, share_ppm: int, silent: tuple[str, ...], then_tick: bool) -> None:
+        """Good news, and the step's time may be over when nothing but a tick comes."""
         self.wait(wait_ms)
         self.assess([Verdict.PASS] * 9, share_ppm, silent)
+        if then_tick:
+            self.tick(HELD)
 
     @rule(
         steps=st.integers(1, 8),

@@ -14,18 +14,8 @@ from releases import split_check
 from releases.assessment import assess
 from releases.judge import asked, start_judge
 from releases.ruling import rule
-from releases.split_check import (
-    EPOCHS_KEPT,
-    SETTLED_MS,
-    UNITS_KEPT,
-    SplitSeen,
-    follow,
-    see,
-    split_broken,
-    split_evidence,
-    start_split,
-    ticked,
-)
+from releases.split_check import EPOCHS_KEPT, SETTLED_MS, UNITS_KEPT, SplitSeen, follow, see, start_split, ticked
+from releases.split_evidence import split_broken, split_evidence
 from schemas.decision import State
 from schemas.evidence import Verdict
 from schemas.plan import Plan, parse_plan
@@ -93,12 +83,17 @@ def test_a_split_as_asked_is_fine_and_half_of_it_is_an_error() -> None:
     healthy = split_evidence(plan, see(plan, split, crowd.come(2_000, share=0.05, epoch=1), now_ms=1_000))
     assert healthy is not None
     assert healthy.verdict is Verdict.PASS
-    assert healthy.sentence.endswith("of 2,000 users went to v2, 5 % were asked for")
+    assert healthy.sentence.endswith(" %), 5 % were asked for")
+    assert "of 2,000 users went to v2 (95 %: " in healthy.sentence
+    low, high = healthy.effect_low, healthy.effect_high
+    assert low is not None and high is not None and low < 0.0 < high
     broken = split_evidence(plan, see(plan, split, crowd.come(2_000, share=0.025, epoch=1), now_ms=1_000))
     assert broken is not None
     assert broken.verdict is Verdict.ERROR
     assert broken.sentence.startswith("sample-ratio: 2.")
-    assert "of 2,000 users went to v2, 5 % were asked for; at most 1 in" in broken.sentence
+    assert "of 2,000 users went to v2 (95 %: " in broken.sentence
+    assert "5 % were asked for; at most 1 in" in broken.sentence
+    assert broken.effect_high is not None and broken.effect_high < 0.0
 
 
 def test_a_unit_counts_once() -> None:
@@ -246,6 +241,100 @@ def test_healthy_splits_are_left_alone() -> None:
         for start in range(0, 4_000, 500):
             split = see(plan, split, crowd.come(500, share=0.05, epoch=1, start=start), now_ms=0)
             assert verdict_of(plan, split) is Verdict.PASS, release
+
+
+def mixed(parts: dict[str, UnitsSeen]) -> UnitsSeen:
+    """Users of several segments in one sample."""
+    hashes = np.concatenate([units.hash for units in parts.values()])
+    order = np.argsort(hashes)
+    versions = [version for units in parts.values() for version in units.version]
+    segments = [name for name, units in parts.items() for _ in units.version]
+    epochs, buckets = (
+        np.concatenate([getattr(units, column) for units in parts.values()])[order] for column in ("epoch", "bucket")
+    )
+    return UnitsSeen(
+        hashes[order], tuple(versions[i] for i in order), tuple(segments[i] for i in order), epochs, buckets
+    )
+
+
+@pytest.mark.parametrize("buckets", [False, True])
+@pytest.mark.parametrize("in_two", [False, True])
+def test_the_segment_where_it_arises_is_named(buckets: bool, in_two: bool) -> None:
+    """One service of four loses half of the canary's users: its segment is in the row; two that do are no one place."""
+    plan, crowd = plan_of(), Crowd(12)
+    names = ["app", "web", "tv", "car"]
+    lossy = set(names[:2] if in_two else names[:1])
+    units = {
+        name: crowd.come(3_000, share=0.5, epoch=1, buckets=buckets, start=3_000 * at) for at, name in enumerate(names)
+    }
+    for name in lossy:
+        served = tuple(
+            "v1" if h % 2 else v for h, v in zip(units[name].hash.tolist(), units[name].version, strict=True)
+        )
+        units[name] = msgspec.structs.replace(units[name], version=served)
+    split = see(plan, told(plan, route_of(1, v2=500_000)), mixed(units), now_ms=0)
+    found = split_evidence(plan, split)
+    assert found is not None
+    assert found.verdict is Verdict.ERROR
+    assert found.segment == ("" if in_two else "app")
+    assert ("in segment app" in found.sentence) is not in_two
+    assert found.n_baseline + found.n_canary == (12_000 if in_two else 3_000)
+    assert split_broken(plan, decode_state(encode_state(split), SplitSeen))
+
+
+def test_a_group_with_a_rule_is_where_its_rule_is_broken() -> None:
+    """Internal users alone have a share that can tell; nobody else has one yet."""
+    plan, crowd = plan_of(), Crowd(13)
+    rules = (Rule(("internal",), {"v2": 500_000}),)
+    units = {
+        "internal": crowd.come(400, share=0.25, epoch=1),
+        "beta": crowd.come(4_000, share=0.0, epoch=1, start=400),
+    }
+    split = see(plan, told(plan, route_of(1, rules=rules)), mixed(units), now_ms=0)
+    found = split_evidence(plan, split)
+    assert found is not None
+    assert (found.verdict, found.segment) == (Verdict.ERROR, "internal")
+
+
+def test_segments_add_up_to_the_whole() -> None:
+    """What is known by segment is what is known of all, however the users came."""
+    plan, crowd = plan_of(), Crowd(14)
+    split = told(plan, route_of(1, v2=100_000))
+    for start in range(0, 3_000, 100):
+        parts = {"a": crowd.come(60, share=0.1, epoch=1, buckets=True, start=start)}
+        parts["b"] = crowd.come(40, share=0.2, epoch=1, buckets=True, start=start + 60)
+        split = see(plan, split, mixed(parts), now_ms=0)
+    whole = split_check.together(plan, split.places.values())
+    np.testing.assert_allclose(whole.ratio.log_e, split.ratio.log_e)
+    assert (whole.checked, whole.misplaced) == (split.checked, split.misplaced)
+    assert split.misplaced > 0
+
+
+def test_a_router_that_lags_one_epoch_is_no_broken_split() -> None:
+    """Half of the routers follow the route before for a while: their users name its epoch and count by its share.
+    Were they held against the newest route, the split would look broken."""
+    plan, crowd = plan_of(), Crowd(15)
+    split = told(plan, route_of(1, v2=50_000), route_of(2, v2=300_000, at_ms=60_000))
+    late = crowd.come(1_000, share=0.05, epoch=1, buckets=True)
+    ahead = crowd.come(1_000, share=0.3, epoch=2, buckets=True, start=1_000)
+    both = see(plan, see(plan, split, late, now_ms=61_000), ahead, now_ms=61_000)
+    assert verdict_of(plan, both) is Verdict.PASS
+    lying = msgspec.structs.replace(late, epoch=np.full(1_000, 2))
+    assert verdict_of(plan, see(plan, split, lying, now_ms=61_000)) is Verdict.ERROR
+
+
+def test_forced_requests_are_another_versions() -> None:
+    """Testers who are sent to v2 are not looked at, and count when they come by themselves."""
+    plan, crowd = plan_of(), Crowd(16)
+    split = told(plan, route_of(1, v2=50_000))
+    testers = crowd.come(2_000, share=1.0, epoch=1)
+    testers = msgspec.structs.replace(testers, version=("v2:forced",) * 2_000)
+    after = see(plan, split, testers, now_ms=0)
+    assert split_evidence(plan, after) is None
+    after = see(plan, after, crowd.come(2_000, share=0.05, epoch=1), now_ms=1_000)
+    found = split_evidence(plan, after)
+    assert found is not None
+    assert (found.verdict, found.n_baseline + found.n_canary) == (Verdict.PASS, 2_000)
 
 
 def test_the_judge_says_error() -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.stats import binom
 
 from detectors.arrays import Floats
-from detectors.sequential.sample_ratio import ALPHA, SampleRatio, SampleRatioState
+from detectors.sequential.sample_ratio import ALPHA, SampleRatio, SampleRatioState, share_within
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import encode_state
 
@@ -170,3 +171,19 @@ def test_bad_counts_are_refused() -> None:
         SampleRatio(canaries=("a", "a"))
     with pytest.raises(ValueError, match="ratios must be > 0"):
         SampleRatio(canaries=("a",), ratios=(0.0,))
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 7), (1, 40), (20, 400), (399, 400), (7, 7)])
+def test_the_interval_of_a_share(k: int, n: int) -> None:
+    """Clopper and Pearson's, by another road: the shares at which so few or so many have a chance of 2.5 %."""
+    low, high = share_within(k, n)
+    assert low == pytest.approx(0.0 if k == 0 else brentq(lambda p: binom.sf(k - 1, n, p) - 0.025, 1e-12, 1 - 1e-12))
+    assert high == pytest.approx(1.0 if k == n else brentq(lambda p: binom.cdf(k, n, p) - 0.025, 1e-12, 1 - 1e-12))
+
+
+def test_the_interval_holds_over_a_ramp() -> None:
+    """Over strata with shares of 1 and 50 % the mean share is inside in at least 95 % of 2,000 draws."""
+    rng = np.random.default_rng(63)
+    drawn = rng.binomial(500, 0.01, 2_000) + rng.binomial(500, 0.5, 2_000)
+    within = [low <= 0.255 <= high for low, high in (share_within(int(k), 1_000) for k in drawn)]
+    assert np.mean(within) >= 0.95
