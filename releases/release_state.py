@@ -12,8 +12,12 @@ from schemas.plan import Plan
 from schemas.rule import Rule
 from schemas.units import PPM, decode_hook, encode_hook
 
-COMMAND_IDS_KEPT = 64
-"""A command that is sent again within this many commands is known; ids are for retries, not for archives."""
+COMMAND_IDS_KEPT = 1_024
+"""A command that is sent again within this many commands is known; ids are for retries, not for archives.
+
+Ten operators with scripts make hundreds in a minute, and a producer may bring its last ones again after an outage. A
+service of whose releases a dozen commands were given keeps a dozen.
+"""
 
 
 class Assessment(msgspec.Struct, frozen=True):

@@ -16,10 +16,11 @@ class TooManyWaitingError(Exception):
 
 
 class Answers:
-    """Futures by command id."""
+    """Futures by command id: several, when somebody sends a command again before its answer has come."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, asyncio.Future[Record]] = {}
+        self._waiting: dict[str, list[asyncio.Future[Record]]] = {}
+        self._count = 0
 
     @contextmanager
     def expect(self, command_id: str) -> Iterator[asyncio.Future[Record]]:
@@ -29,21 +30,25 @@ class Answers:
         ------
         TooManyWaitingError : the bound is reached.
         """
-        if len(self._waiting) >= WAITING_MAX:
+        if self._count >= WAITING_MAX:
             raise TooManyWaitingError(f"{WAITING_MAX} commands wait for an answer")
         future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._waiting[command_id] = future
+        waiting = self._waiting.setdefault(command_id, [])
+        waiting.append(future)
+        self._count += 1
         try:
             yield future
         finally:
-            del self._waiting[command_id]
+            self._count -= 1
+            waiting.remove(future)
+            if not waiting:
+                self._waiting.pop(command_id, None)
 
     def tell(self, record: Record) -> None:
         """A decision or refusal was published."""
-        command_id = record.command_id
-        future = self._waiting.get(command_id) if command_id is not None else None
-        if future is not None and not future.done():
-            future.set_result(record)
+        for future in self._waiting.get(record.command_id or "", ()):
+            if not future.done():
+                future.set_result(record)
 
 
 def carried_out(record: Record) -> bool:

@@ -81,6 +81,22 @@ def test_an_answer_reaches_who_waits_for_it_and_nobody_else() -> None:
     asyncio.run(run())
 
 
+def test_who_sends_a_command_twice_hears_the_answer_twice() -> None:
+    """Two requests with one id wait at the same time, and the end of one does not take the answer from the other."""
+
+    async def run() -> None:
+        answers = Answers()
+        with answers.expect("c1") as first:
+            with answers.expect("c1") as impatient:
+                assert not impatient.done()
+            answers.tell(refusal(1))
+            assert (await first).command_id == "c1"
+        with answers.expect("c1") as late:
+            assert not late.done()
+
+    asyncio.run(run())
+
+
 def test_a_slow_listener_loses_the_oldest() -> None:
     """Its queue is bounded; the worker never waits for it."""
 
