@@ -24,6 +24,7 @@ BENCHMARKS = (
     "bench.memory",
     "bench.windows",
     "bench.decisions",
+    "bench.ramps",
     "bench.nab",
     "bench.judgement",
     "bench.healthy",

@@ -15,6 +15,8 @@ from bench.latency import latency_table
 from bench.memory import memory_table
 from bench.peers_table import peers_table
 from bench.rollback import rollback_table
+
+from bench.ramps_table import draw_ramps, ramps_table
 from bench.windows import windows_table
 from bench.worker import worker_table
 
@@ -127,6 +129,7 @@ TABLES = {
     "memory": memory_table,
     "windows": windows_table,
     "decisions": decisions_table,
+    "ramps": ramps_table,
     "healthy": healthy_table,
     "bars": bars_table,
     "nab": nab_table,
@@ -148,6 +151,9 @@ def write() -> None:
     decisions = result("decisions")
     if decisions is not None:
         draw(decisions, HERE / "results" / "decisions.svg")
+    ramps = result("ramps")
+    if ramps is not None:
+        draw_ramps(ramps, HERE / "results" / "ramps.svg")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,102 @@
+"""The table and the picture of ramps in bench/README.md, from what `python -m bench.ramps` wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Rows = list[list[Any]]
+"""State, minutes until it ended, requests that the canary answered; of each seed."""
+
+SHOWN = ("errors-1-to-5", "errors-1-to-2", "errors-0.1-to-0.5", "one-segment-of-ten")
+COLOURS = {"adaptive": "#d62728", "greedy": "#7f7f7f", "Thompson sampling": "#9467bd"}
+
+
+def ramps_table(found: dict[str, Any]) -> str:
+    """Good canaries first, then the harm of bad ones."""
+    runs, seeds = found["runs"], _seeds(found)
+    head = f"| {' | '.join(runs)} |\n|---|{'---|' * len(runs)}"
+    good = [f"| {name} | {_cells(runs, name, _minutes)} |" for name in found["good"]]
+    bad = [
+        f"| {name} | {_cells(runs, name, lambda rows, excess=excess: _harmed(rows, excess))} |"
+        for name, excess in found["bad"].items()
+    ]
+    return "\n".join(
+        [
+            f"Minutes until a good canary has everything, median [90th percentile] of {seeds} releases, and how many were "
+            "promoted, when not all:",
+            "",
+            f"| good {head}",
+            *good,
+            "",
+            "Users harmed by a bad one: expected extra failed requests, where its errors are the harm, else (r) the "
+            "requests that it answered; median [90th percentile]; how many were promoted, when any:",
+            "",
+            f"| bad {head}",
+            *bad,
+        ]
+    )
+
+
+def _seeds(found: dict[str, Any]) -> str:
+    counts = {len(rows) for its in found["runs"].values() for rows in its.values()}
+    return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def _cells(runs: dict[str, Any], name: str, cell: Any) -> str:
+    return " | ".join(cell(list(its[name].values())) if name in its else "" for its in runs.values())
+
+
+def _minutes(rows: Rows) -> str:
+    took = [minutes for state, minutes, _ in rows if state == "promoted"]
+    if not took:
+        return f"none of {len(rows)}"
+    short = "" if len(took) == len(rows) else f"; {len(took)} of {len(rows)}"
+    return f"{np.median(took):.0f} [{np.percentile(took, 90):.0f}]{short}"
+
+
+def harm_of(rows: Rows, excess: float | None) -> list[float]:
+    """Of each release, the users harmed."""
+    return [requests * (1.0 if excess is None else excess) for _, _, requests in rows]
+
+
+def _harmed(rows: Rows, excess: float | None) -> str:
+    harm = harm_of(rows, excess)
+    promoted = sum(state == "promoted" for state, _, _ in rows)
+    kind = " r" if excess is None else ""
+    text = f"{np.median(harm):,.0f} [{np.percentile(harm, 90):,.0f}]{kind}"
+    return f"{text}; {promoted} promoted" if promoted else text
+
+
+def draw_ramps(found: dict[str, Any], path: Path) -> None:
+    """Harm against time: to the left is soon, below is safe. SVG, the same bytes for the same results."""
+    with mpl.rc_context({"svg.hashsalt": "serinus", "font.size": 9, "svg.fonttype": "none"}):
+        figure = Figure(figsize=(11, 3.4), layout="constrained")
+        panels = figure.subplots(1, len(SHOWN), sharex=True)
+        for axes, name in zip(panels, SHOWN, strict=True):
+            _panel(axes, found, name)
+        panels[0].set_ylabel("extra failed requests, median to 90th percentile")
+        figure.supxlabel("minutes until a healthy canary has everything, median (60: hardly ever within the hour)")
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _panel(axes: Axes, found: dict[str, Any], name: str) -> None:
+    for ramp, its in found["runs"].items():
+        if name not in its or "healthy" not in its:
+            continue
+        took = [m if state == "promoted" else 60.0 for state, m, _ in its["healthy"].values()]
+        harm = harm_of(list(its[name].values()), found["bad"][name])
+        at, low, high = float(np.median(took)), float(np.median(harm)), float(np.percentile(harm, 90))
+        colour = COLOURS.get(ramp, "#1f77b4")
+        axes.plot([at, at], [low, high], color=colour, linewidth=1)
+        axes.plot([at], [low], "o", color=colour, markersize=5)
+        axes.annotate(ramp, (at, low), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set_title(name, fontsize=9)
+    axes.set_yscale("log")
+    axes.set_xlim(0, 70)
+    axes.grid(linewidth=0.3)
