@@ -1,4 +1,4 @@
-"""What each ramp costs: `python -m bench.ramps --seeds 10`.
+"""What each ramp costs: `python -m bench.ramps --seeds 8`.
 
 Every ramp releases the same canaries on the same traffic, with the gates and limits of the catalogue's plan `ramp`: how
 long until a good canary has everything, and how many users a bad one harms. Two comparisons:
@@ -54,7 +54,7 @@ RAMPS = {
     "adaptive": "{kind: adaptive, from: 1%, to: 50%, harm_budget: 50}",
     "greedy": "{kind: stages, steps: [{weight: 1%, hold: 1m}, {weight: 50%, hold: 1m}]}",
 }
-GOOD = ("healthy", "healthy-bursts", "healthy-diurnal", "healthy-heavy-tails", "healthy-latency-falls", "improved")
+GOOD = ("healthy", "healthy-diurnal", "improved")
 BAD = (
     "errors-1-to-5",
     "errors-1-to-2",
@@ -62,9 +62,7 @@ BAD = (
     "errors-0.1-to-0.5",
     "one-segment-of-ten",
     "latency-plus-30",
-    "latency-plus-10",
     "slow-drift",
-    "tokens-plus-15",
 )
 """Of the catalogue what this plan is for: canaries that are bad from the first request on, in what it judges."""
 
@@ -153,15 +151,16 @@ def known() -> dict[str, dict[str, dict[str, Any]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10, help="releases of each scenario by each ramp")
+    parser.add_argument("--seeds", type=int, default=8, help="releases of each scenario by each ramp")
     parser.add_argument("--only", nargs="*", default=[*RAMPS, THOMPSON], help="ramps; the others keep their runs")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--fresh", action="store_true", help="forget the runs so far of these ramps")
     asked = parser.parse_args()
     runs = {ramp: its for ramp, its in known().items() if not (asked.fresh and ramp in asked.only)}
     tasks = []
-    for ramp in asked.only:
-        for scenario in (*GOOD, *BAD):
+    # All ramps advance together, so that a run that is stopped has something to say of each.
+    for scenario in (GOOD[0], *BAD, *GOOD[1:]):
+        for ramp in asked.only:
             done = runs.get(ramp, {}).get(scenario, {})
             seeds = tuple(seed for seed in range(asked.seeds) if str(seed) not in done)
             # One at a time takes seconds each, side by side takes as long as one.

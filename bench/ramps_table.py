@@ -28,8 +28,8 @@ def ramps_table(found: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f"Minutes until a good canary has everything, median [90th percentile] of {seeds} releases, and how many were "
-            "promoted, when not all:",
+            f"Minutes until a good canary has everything, median [90th percentile] of {seeds} releases; "
+            "how many were promoted, when not all:",
             "",
             f"| good {head}",
             *good,
