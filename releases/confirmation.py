@@ -23,8 +23,9 @@ def below_ppm(release: Release) -> int:
 
 def _open(release: Release) -> list[int]:
     """The shares above the present one that nobody has confirmed."""
-    joins = release.next_group != release.group
-    passed = 0 if joins else max(release.confirmed_ppm, *release.canary_weights_ppm.values())
+    present = release.canary_weights_ppm.values() if release.next_group == release.group else (0,)
+    said = release.confirmed_ppm if release.confirmed_group == release.next_group else 0
+    passed = max(said, *present)
     return [int(share) for share in release.plan.ramp.confirm if share > passed]
 
 

@@ -54,7 +54,7 @@ class Release(msgspec.Struct, frozen=True):
     judged_ms : when the judge last said anything; the start counts.
     published_ms : when its route was last sent.
     scheduled : while it waits for its start.
-    confirmed_ppm : the share up to which somebody has said yes, of the group that is taking the ramp's steps.
+    confirmed_ppm, confirmed_group : the share up to which somebody has said yes, and the user group that it was for.
     shadowing : canaries get copies of requests, and no share of them yet.
     awaits_ppm : while it holds for somebody's yes and for nothing else: to which share.
     group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
@@ -81,6 +81,7 @@ class Release(msgspec.Struct, frozen=True):
     group: int = 0
     scheduled: Scheduled | None = None
     confirmed_ppm: int = 0
+    confirmed_group: int = 0
     awaits_ppm: int | None = None
     shadowing: bool = False
     joined: tuple[str, ...] = ()

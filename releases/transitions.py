@@ -175,7 +175,8 @@ def unconfirmed(release: Release, awaited_ppm: int, why: str) -> Move:
 def confirmed(release: Release, awaited_ppm: int) -> Move:
     """Somebody has said yes: what waited for that goes on, anything else stays as it is."""
     state = State.RAMPING if release.awaits_ppm is not None else release.state
-    after = msgspec.structs.replace(release, confirmed_ppm=awaited_ppm, state=state)
+    group = release.next_group
+    after = msgspec.structs.replace(release, confirmed_ppm=awaited_ppm, confirmed_group=group, state=state)
     where = group_text(release.plan, release.next_group)
     shown = "the promotion" if awaited_ppm == PPM else share_text(awaited_ppm)
     return Move(after, Action.CONFIRM, f"Confirmed {shown}{where} of {names_text(release.running)}")
@@ -211,7 +212,7 @@ def _joined(release: Release, why: str) -> Move:
     stages, group = release.stages, release.next_group
     weights = release.canary_weights_ppm | dict.fromkeys(release.running, stages[0].weight_ppm)
     changes = {
-        "weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group, "confirmed_ppm": 0,
+        "weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group,
         "joined": release.running,
     }  # fmt: skip
     where = group_text(release.plan, group)

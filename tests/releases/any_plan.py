@@ -78,6 +78,11 @@ def _ramps(draw: st.DrawFn, share_max: int) -> dict[str, Any]:
         ramp |= {"windows": windows, "holidays": draw(st.lists(st.sampled_from(DAYS), unique=True, max_size=2))}
     if kind != "adaptive" and draw(st.booleans()):
         ramp["segments"] = draw(st.sampled_from(GROUPS))
+    elif kind != "adaptive" and draw(st.sampled_from([False, False, True])):
+        ramp["shadow"] = {"weight": _share(min(shares)), "hold": draw(hold)}
+    if draw(st.sampled_from([False, False, True])):
+        some = st.sampled_from([*shares, PPM])
+        ramp["confirm"] = [_share(w) for w in sorted(draw(st.lists(some, min_size=1, max_size=3, unique=True)))]
     if draw(st.sampled_from([False, False, False, True])):
         start_s = START_MS // 1000 + draw(st.sampled_from(STARTS_S))
         ramp["start"] = datetime.fromtimestamp(start_s, UTC).isoformat()

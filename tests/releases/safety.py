@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from releases.machine_io import Commanded, Decide, Effect, Fenced, Judged, MachineInput, Publish, Refuse
 from releases.ramps.ramp import stages_of
 from releases.routing import UNOBSERVED_AFTER_MS
-from schemas.command import Command, Verb
+from schemas.command import Verb
 from schemas.decision import Action, Decision, State, decode_record, encode_record
 from schemas.evidence import Verdict
-from schemas.opening_hours import Window
 from schemas.plan import Plan
-from schemas.ramp import Adaptive, Ramp
+from schemas.ramp import Adaptive
 from schemas.route import Route
 from schemas.units import PPM
-
-Shares = dict[str, dict[str, int]]
-"""Of each user group, and of everyone else by the name ``*``: what each canary gets, zeros left out."""
+from tests.releases.books import Followed, Shares, group_names, in_hours, next_step, present_of, shares_of
 
 OPENERS = {
     Verb.START: Action.START,
@@ -28,19 +23,6 @@ OPENERS = {
     Verb.PROMOTE: Action.PROMOTE,
 }
 """The orders that may raise traffic, and what the decision is called; to resume a scheduled release starts it."""
-
-
-class Followed:
-    """One release, as its decisions and the inputs before them tell it."""
-
-    def __init__(self, start: Command, at_ms: int) -> None:
-        assert start.plan is not None
-        self.start, self.plan = start, start.plan
-        self.state = State.SCHEDULED
-        self.shares: Shares = {}
-        self.step_ms = self.judged_ms = at_ms
-        self.seen_ms: dict[str, int] = {}
-        self.judged: Judged | None = None
 
 
 class Safety:
@@ -122,9 +104,16 @@ class Safety:
             self._check_rise(release, decision, input_, rises, shares)
         if not decision.state.final:
             _check_groups(release.plan, decision, shares)
-        if shares != release.shares:
+        shadows = bool(decision.shadow_ppm)
+        assert not (shadows and any(shares.values())), "copies beside a share"
+        if (shares, shadows) != (release.shares, release.shadows):
             release.step_ms = decision.at_ms
-        release.shares, release.state = shares, decision.state
+        if decision.action is Action.CONFIRM:
+            assert isinstance(input_, Commanded), "only an operator says yes"
+            group, _, next_ppm = next_step(release)
+            asked = [share for share in release.plan.ramp.confirm if share <= next_ppm]
+            release.confirmed[group] = max(asked)
+        release.shares, release.shadows, release.state = shares, shadows, decision.state
         if decision.state in {State.ROLLED_BACK, State.ABORTED}:
             assert decision.weights_ppm == {release.plan.baseline: PPM}
             assert not decision.rules
@@ -179,15 +168,20 @@ class Safety:
     def _check_evidence(self, release: Followed, decision: Decision, judged: Judged, shares: Shares) -> None:
         plan, at_ms = release.plan, decision.at_ms
         names = group_names(plan)
-        where = [name for name in names if release.shares[name]][-1]
-        present = release.shares[where]
-        running = tuple(version for version in plan.canaries if present.get(version))
+        where, present = present_of(release)
+        running = tuple(version for version in plan.canaries if version in present)
         steps = stages_of(plan.ramp)
         below = sum(step.weight_ppm <= max(present.values()) for step in steps)
-        assert at_ms - release.step_ms >= steps[max(0, below - 1)].hold_ms, "the step was not held"
+        shadow = plan.ramp.shadow if release.shadows else None
+        hold_ms = steps[max(0, below - 1)].hold_ms if shadow is None else shadow.hold
+        assert at_ms - release.step_ms >= hold_ms, "the step was not held"
         assert in_hours(plan.ramp, at_ms), "opened outside the plan's hours"
         silent = [v for v in (*running, plan.baseline) if release.seen_ms.get(v, 0) <= release.step_ms]
         assert not silent, "opened for a silent version"
+        group, passed, _ = next_step(release)
+        reached = PPM if decision.action is Action.PROMOTE else max(shares[group].values())
+        unasked = [share for share in plan.ramp.confirm if passed < share <= reached]
+        assert max(unasked, default=0) <= release.confirmed.get(group, 0), "nobody has said yes"
         if decision.action is Action.PROMOTE:
             assert where == names[-1], "promoted before everyone has met the canary"
             assert below == len(steps), "promoted before the last step"
@@ -232,21 +226,6 @@ class Safety:
             assert route.issued_at_ms - release.judged_ms <= UNOBSERVED_AFTER_MS, "a canary runs unobserved"
 
 
-def group_names(plan: Plan) -> list[str]:
-    """The user groups in the plan's order, everyone else last."""
-    return [", ".join(group) for group in plan.ramp.segments] or ["*"]
-
-
-def shares_of(decision: Decision, plan: Plan) -> Shares:
-    """What each group gets: by the first rule that names it, or by the weights."""
-    found = {}
-    for name in group_names(plan):
-        named = (rule.weights_ppm for rule in decision.rules if name == ", ".join(rule.segments))
-        weights = next(named, decision.weights_ppm)
-        found[name] = {v: weight for v, weight in weights.items() if weight and v != plan.baseline}
-    return found
-
-
 def _check_groups(plan: Plan, decision: Decision, shares: Shares) -> None:
     """Groups are opened in the plan's order, each when the one before has taken the ramp's last step."""
     groups = plan.ramp.segments[: len(decision.rules)]
@@ -263,16 +242,3 @@ def _check_passed(judged: Judged | None, share_ppm: int) -> None:
     assert gates, "nothing was judged"
     assert set(gates) == {Verdict.PASS}, "a gate does not say PASS"
     assert judged.for_share_ppm >= share_ppm, "harm beyond the margin is not excluded at this share"
-
-
-def in_hours(ramp: Ramp, at_ms: int) -> bool:
-    """Whether a window is open: by the minutes since it began, which the machine does not count."""
-    return not ramp.windows or any(_begun(window, at_ms) not in {None, *ramp.holidays} for window in ramp.windows)
-
-
-def _begun(window: Window, at_ms: int) -> date | None:
-    """The day on which the window that is open now began."""
-    local = datetime.fromtimestamp(at_ms // 1000, ZoneInfo(window.zone))
-    since = (local.hour * 60 + local.minute - window.from_) % 1440
-    day = local.date() - timedelta(days=local.hour * 60 + local.minute < window.from_)
-    return day if since < (window.to - window.from_) % 1440 and window.days.has(day.weekday()) else None

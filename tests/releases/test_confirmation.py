@@ -19,6 +19,19 @@ def asking(confirm: str = "5%, 100%", plan: str = PLAN) -> Story:
     return Story(plan_of(plan.replace("kind:", f"confirm: [{confirm}], kind:", 1)))
 
 
+def test_a_group_that_joins_at_a_share_to_confirm_joins_after_one_yes() -> None:
+    """Its first step alone reaches the share: the yes is for that group, and is not asked for again."""
+    text = PLAN.replace("{kind: stages,", "{kind: stages, confirm: [1%], segments: [[internal], ['*']],")
+    story = Story(plan_of(text)).keep(Verdict.PASS, 13 * MINUTE_MS)
+    assert (story.release.group, story.release.awaits_ppm) == (0, 10_000)
+    story.command(Verb.CONFIRM)
+    assert "for everyone else" in story.last.reason
+    story.keep(Verdict.PASS, MINUTE_MS)
+    assert (story.last.action, story.release.group) == (Action.ADVANCE, 1)
+    story.keep(Verdict.PASS, 3 * MINUTE_MS)
+    assert story.release.opened == 2
+
+
 def test_the_step_waits_for_a_yes_and_then_for_a_pass() -> None:
     """PASS for an hour opens nothing; the yes opens nothing; the next PASS does."""
     story = asking().keep(Verdict.PASS, 60 * MINUTE_MS, every_ms=MINUTE_MS)
