@@ -58,10 +58,10 @@ GOOD = ("healthy", "healthy-diurnal", "improved")
 BAD = (
     "errors-1-to-5",
     "errors-1-to-2",
-    "errors-1-to-1.5",
     "errors-0.1-to-0.5",
-    "one-segment-of-ten",
     "latency-plus-30",
+    "one-segment-of-ten",
+    "errors-1-to-1.5",
     "slow-drift",
 )
 """Of the catalogue what this plan is for: canaries that are bad from the first request on, in what it judges."""
