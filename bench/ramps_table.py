@@ -55,7 +55,8 @@ def _cells(runs: dict[str, Any], name: str, cell: Any) -> str:
 def _minutes(rows: Rows) -> str:
     took = [minutes for state, minutes, _ in rows if state == "promoted"]
     if not took:
-        return f"none of {len(rows)}"
+        stopped = sum(state == "rolled_back" for state, _, _ in rows)
+        return f"none of {len(rows)}, {stopped} stopped"
     short = "" if len(took) == len(rows) else f"; {len(took)} of {len(rows)}"
     return f"{np.median(took):.0f} [{np.percentile(took, 90):.0f}]{short}"
 
