@@ -14,9 +14,8 @@ from bench.healthy_table import healthy_table
 from bench.latency import latency_table
 from bench.memory import memory_table
 from bench.peers_table import peers_table
-from bench.rollback import rollback_table
-
 from bench.ramps_table import draw_ramps, ramps_table
+from bench.rollback import rollback_table
 from bench.windows import windows_table
 from bench.worker import worker_table
 
