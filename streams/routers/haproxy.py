@@ -35,13 +35,19 @@ class HAProxy:
 
     def __init__(self, path: Path, map_path: str) -> None:
         self._path, self._map_path = path, map_path
-        self._until_ms = 0
+        self._end: tuple[int | None, int, int] = (None, 0, 0)
+        """Epoch, when its lease ends, and how long that was from the moment at which it was first known."""
         self._written = ""
         self._trouble = Trouble()
 
     def carry_out(self, now: InForce, lease_ms: int) -> bool:
         """Write the file, then tell the running HAProxy: one that starts in between has the new value already."""
-        text, done = self._value(now, lease_ms), True
+        done = True
+        try:
+            text = self._value(now, lease_ms)
+        except TooLongError as error:
+            text = value(baseline(now.service, now.fallback), until_ms=0, lease_ms=0)
+            done = self._trouble.say(f"{shown(now)}: {error}; everybody is on {now.fallback}")
         try:
             if text != self._written:
                 replace(Path(self._map_path), f"route {text}\n")
@@ -59,13 +65,10 @@ class HAProxy:
 
     def _value(self, now: InForce, lease_ms: int) -> str:
         until_ms = time.time_ns() // 1_000_000 + lease_ms if lease_ms else 0
-        if abs(until_ms - self._until_ms) >= SAME_END_MS:
-            self._until_ms = until_ms
-        try:
-            return value(now, until_ms=self._until_ms, lease_ms=lease_ms)
-        except TooLongError as error:
-            self._trouble.say(f"{shown(now)}: {error}; everybody is on {now.fallback}")
-            return value(baseline(now.service, now.fallback), until_ms=0, lease_ms=0)
+        epoch, known_ms, _ = self._end
+        if epoch != now.epoch or abs(until_ms - known_ms) >= SAME_END_MS:
+            self._end = now.epoch, until_ms, lease_ms
+        return value(now, until_ms=self._end[1], lease_ms=self._end[2])
 
     def _set(self, text: str) -> None:
         answer = self._ask(f"set map {self._map_path} route {text}")

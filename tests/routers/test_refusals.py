@@ -64,6 +64,19 @@ def test_the_watchdog_acts_when_nobody_speaks_any_more(tmp_path: Path) -> None:
     assert (tmp_path / "chat.conf").read_text() == BACK
 
 
+def test_the_map_is_written_for_a_renewal_and_for_nothing_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked after twice a second; the same end of the same lease is the same value."""
+    driver, file = HAProxy(tmp_path / "api.sock", str(tmp_path / "chat.map")), tmp_path / "chat.map"
+
+    def looked(at_ms: int, lease_ms: int) -> str:
+        monkeypatch.setattr("streams.routers.haproxy.time.time_ns", lambda: at_ms * 1_000_000)
+        driver.keep(NOW, lease_ms)
+        return file.read_text()
+
+    assert looked(1_000, 30_000) == looked(1_500, 29_501) == looked(2_000, 28_999)
+    assert looked(2_500, 30_000).startswith("route 1/7/32500/30000/")
+
+
 def test_haproxy_that_is_not_there_finds_the_route_in_its_file(tmp_path: Path) -> None:
     """No socket is a failure to be tried again, but the file is written."""
     driver = HAProxy(tmp_path / "api.sock", str(tmp_path / "chat.map"))
