@@ -239,5 +239,8 @@ def check(running: Pipeline, operators: list[Operator]) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     chain = json.loads(verified.stdout)
     assert chain["whole"]
-    # What could not be read never reached the service: it is answered outside of the chain.
-    assert chain["records"] + chain["outside"] == sum(len(its) for its in found.values())
+    # What could not be read never reached the service: it is answered outside of the chain. The last start may be late.
+    before, after = (
+        sum(bool(one.previous_hash) for its in so_far.values() for one in its) for so_far in (found, answered())
+    )
+    assert before <= chain["records"] <= after
