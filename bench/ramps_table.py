@@ -14,7 +14,8 @@ Rows = list[list[Any]]
 """State, minutes until it ended, requests that the canary answered; of each seed."""
 
 SHOWN = ("errors-1-to-5", "errors-1-to-2", "errors-0.1-to-0.5", "one-segment-of-ten")
-COLOURS = {"adaptive": "#d62728", "greedy": "#7f7f7f", "Thompson sampling": "#9467bd"}
+STYLES = (("#1f77b4", "o"), ("#17becf", "s"), ("#2ca02c", "^"), ("#bcbd22", "v"), ("#d62728", "o"), ("#7f7f7f", "D"))
+OTHERS = ("#9467bd", "*")
 
 
 def ramps_table(found: dict[str, Any]) -> str:
@@ -81,23 +82,25 @@ def draw_ramps(found: dict[str, Any], path: Path) -> None:
         panels = figure.subplots(1, len(SHOWN), sharex=True)
         for axes, name in zip(panels, SHOWN, strict=True):
             _panel(axes, found, name)
-        panels[0].set_ylabel("extra failed requests, median to 90th percentile")
-        figure.supxlabel("minutes until a healthy canary has everything, median (60: hardly ever within the hour)")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=7, frameon=False)
+        panels[0].set_ylabel("extra failed requests, median to p90")
+        figure.supxlabel("minutes until a healthy canary has everything, median (60: not within the hour)", fontsize=9)
         figure.savefig(path, metadata={"Date": None})
 
 
 def _panel(axes: Axes, found: dict[str, Any], name: str) -> None:
-    for ramp, its in found["runs"].items():
+    for (ramp, its), (colour, marker) in zip(found["runs"].items(), (*STYLES, OTHERS), strict=True):
         if name not in its or "healthy" not in its:
             continue
         took = [m if state == "promoted" else 60.0 for state, m, _ in its["healthy"].values()]
         harm = harm_of(list(its[name].values()), found["bad"][name])
         at, low, high = float(np.median(took)), float(np.median(harm)), float(np.percentile(harm, 90))
-        colour = COLOURS.get(ramp, "#1f77b4")
         axes.plot([at, at], [low, high], color=colour, linewidth=1)
-        axes.plot([at], [low], "o", color=colour, markersize=5)
-        axes.annotate(ramp, (at, low), xytext=(4, 3), textcoords="offset points", fontsize=7)
+        axes.plot([at], [low], marker, color=colour, markersize=6, label=ramp, linestyle="")
     axes.set_title(name, fontsize=9)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="both", labelsize=7)
     axes.set_xlim(0, 70)
     axes.grid(linewidth=0.3)
