@@ -20,6 +20,7 @@ BENCHMARKS = (
     "bench.client",
     "bench.rollback",
     "bench.latency",
+    "bench.live_ramps",
     "bench.worker",
     "bench.memory",
     "bench.windows",

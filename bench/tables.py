@@ -12,6 +12,7 @@ from bench.decision_table import decisions_table
 from bench.growth import growth_table
 from bench.healthy_table import healthy_table
 from bench.latency import latency_table
+from bench.live_ramps import live_ramps_table
 from bench.memory import memory_table
 from bench.peers_table import peers_table
 from bench.ramps_table import draw_ramps, ramps_table
@@ -124,6 +125,7 @@ TABLES = {
     "growth": growth_table,
     "rollback": rollback_table,
     "latency": latency_table,
+    "live_ramps": live_ramps_table,
     "worker": worker_table,
     "memory": memory_table,
     "windows": windows_table,
