@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats
-from detectors.batches import rate_batch
+from detectors.batches import RateBatch, rate_batch
 from detectors.blocks import Block
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from detectors.summaries.summary import Summary
@@ -33,11 +33,15 @@ class HarmState(msgspec.Struct, frozen=True, eq=False):
     ----------
     bounds : canary → evidence against each difference of error rates.
     requests : canary → its requests since the start.
+    compared, extra : canary → its requests in blocks that have a baseline, and how many more of them failed than would
+        have at the baseline's rate of the same block. Negative where fewer did.
     seen, since_ms, until_ms : requests of all versions since the step began, and the stretch of log time they came in.
     """
 
     bounds: dict[str, Margin2x2State] = {}
     requests: dict[str, int] = {}
+    compared: dict[str, float] = {}
+    extra: dict[str, float] = {}
     seen: int = 0
     since_ms: int | None = None
     until_ms: int | None = None
@@ -47,7 +51,8 @@ def start_harm(plan: Plan) -> HarmState:
     """Nothing known."""
     if not isinstance(plan.ramp, Adaptive):
         return HarmState()
-    return HarmState(dict.fromkeys(plan.canaries, BOUND.start()), dict.fromkeys(plan.canaries, 0))
+    none = dict.fromkeys(plan.canaries, 0.0)
+    return HarmState(dict.fromkeys(plan.canaries, BOUND.start()), dict.fromkeys(plan.canaries, 0), none, none)
 
 
 def begin_step(harm: HarmState) -> HarmState:
@@ -69,17 +74,26 @@ def observe(
     requests = {
         c: n + sum(s.requests.n for (version, _), s in beat.items() if version == c) for c, n in harm.requests.items()
     }
-    bounds = harm.bounds
+    bounds, compared, extra = harm.bounds, harm.compared, harm.extra
     if closed:
-        bounds = {
-            canary: BOUND.observe(
-                bound, rate_batch(closed, lambda arm: arm.requests, baseline=plan.baseline, canary=canary)
-            )
-            for canary, bound in bounds.items()
+        batches = {
+            canary: rate_batch(closed, lambda arm: arm.requests, baseline=plan.baseline, canary=canary)
+            for canary in bounds
         }
+        bounds = {canary: BOUND.observe(bound, batches[canary]) for canary, bound in bounds.items()}
+        pairs = {canary: batch.pairs for canary, batch in batches.items()}
+        # A state that a version before this one has stored does not have them: they count from here then.
+        compared = {canary: compared.get(canary, 0.0) + float(pair.n_c.sum()) for canary, pair in pairs.items()}
+        extra = {canary: extra.get(canary, 0.0) + _extra(pair) for canary, pair in pairs.items()}
     since_ms = beat_end_ms if harm.since_ms is None else harm.since_ms
     seen = harm.seen + sum(summary.requests.n for summary in beat.values())
-    return HarmState(bounds, requests, seen if beat_end_ms > since_ms else 0, since_ms, beat_end_ms)
+    seen = seen if beat_end_ms > since_ms else 0
+    return HarmState(bounds, requests, compared, extra, seen, since_ms, beat_end_ms)
+
+
+def _extra(pairs: RateBatch) -> float:
+    """Failed requests of the canary beyond what the baseline's rate of each block would have given."""
+    return float((pairs.k_c - pairs.n_c * pairs.k_b / pairs.n_b).sum())
 
 
 def smallest_excluded(evidence: Floats) -> float:
@@ -130,10 +144,17 @@ def reckon(plan: Plan, harm: HarmState, running: Sequence[str]) -> Reckoning:
     """
     bounds = {canary: worse_at_most(harm, canary) for canary in harm.bounds}
     so_far = sum(n * bounds[canary] for canary, n in harm.requests.items())
-    if harm.since_ms is None or harm.until_ms is None or not harm.seen or not isinstance(plan.ramp, Adaptive):
+    expected = expected_requests(plan, harm)
+    if expected is None:
         return Reckoning(so_far, None)
-    expected = harm.seen * plan.ramp.hold / (harm.until_ms - harm.since_ms)
     return Reckoning(so_far, expected * sum(bounds[canary] for canary in running))
+
+
+def expected_requests(plan: Plan, harm: HarmState) -> float | None:
+    """Requests of all versions within a hold, as they came since the step began; None before any has been seen."""
+    if harm.since_ms is None or harm.until_ms is None or not harm.seen or not isinstance(plan.ramp, Adaptive):
+        return None
+    return harm.seen * plan.ramp.hold / (harm.until_ms - harm.since_ms)
 
 
 def shortage(plan: Plan, harm: HarmState, running: Sequence[str], for_share_ppm: int) -> str | None:

@@ -22,6 +22,7 @@ import msgspec
 from releases.commands import obey
 from releases.confirmation import awaited_ppm
 from releases.limits import breach, passing
+from releases.lowering import Lowering
 from releases.machine_io import Commanded, Fenced, Judged, MachineInput, Publish, Ticked
 from releases.opening_hours import open_at, opening_text
 from releases.release_state import Assessment, Release, ReleaseState
@@ -32,6 +33,7 @@ from releases.transitions import (
     advanced,
     begun,
     held,
+    lowered,
     promoted,
     resumed,
     rolled_back,
@@ -100,7 +102,8 @@ def _judged(state: ReleaseState, judged: Judged) -> Outcome:
     state = msgspec.structs.replace(state, release=release)
     if judged.verdict is Verdict.FAIL and judged.fail_action == "rollback":
         return settle(state, rolled_back(release, judged.reason))
-    return _waited(state) or _begun(state) or _opened(state, release) or _renewed(state)
+    moved = _waited(state) or _begun(state) or _lowered(state, judged.lowering) or _opened(state, release)
+    return moved or _renewed(state)
 
 
 def _absorbed(release: Release, judged: Judged, *, now_ms: int) -> Release:
@@ -144,6 +147,16 @@ def _begun(state: ReleaseState) -> Outcome | None:
     if release is None or not release.active or release.scheduled is None or state.now_ms < release.scheduled.at_ms:
         return None
     return settle(state, begun(release, release.scheduled, now_ms=state.now_ms))
+
+
+def _lowered(state: ReleaseState, lowering: Lowering | None) -> Outcome | None:
+    """The share that an adaptive ramp gives back. A paused release keeps what its operator wants."""
+    release = state.release
+    if lowering is None or release is None or release.state not in {State.RAMPING, State.HOLDING}:
+        return None
+    if lowering.to_ppm >= max(release.canary_weights_ppm.values()):
+        return None
+    return settle(state, lowered(release, lowering))
 
 
 def _opened(state: ReleaseState, release: Release) -> Outcome | None:

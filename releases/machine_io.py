@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from releases.lowering import Lowering
 from schemas.command import Command
 from schemas.decision import Decision, Refusal
 from schemas.evidence import Evidence, Verdict
@@ -27,6 +28,7 @@ class Judged(msgspec.Struct, frozen=True, tag="judged", tag_field="type"):
     canary_requests : per canary, the requests that are new in this input. A version left out counts 0.
     baseline_requests : new requests of the baseline.
     evidence, through : go into the next decision as they are.
+    lowering : where an adaptive ramp is to go down to; None as long as its budget has room.
     fail_action : what a FAIL asks for. ``hold`` when only gates with ``action: hold`` fail.
     """
 
@@ -39,6 +41,7 @@ class Judged(msgspec.Struct, frozen=True, tag="judged", tag_field="type"):
     evidence: tuple[Evidence, ...] = ()
     through: dict[str, int] = {}
     fail_action: Literal["rollback", "hold"] = "rollback"
+    lowering: Lowering | None = None
 
 
 class Commanded(msgspec.Struct, frozen=True, tag="commanded", tag_field="type"):

@@ -8,6 +8,7 @@ import msgspec
 
 from releases.confirmation import below_ppm
 from releases.hooks import told
+from releases.lowering import Lowering
 from releases.machine_io import Decide, Effect, Publish
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState, Scheduled
@@ -205,6 +206,16 @@ def advanced(release: Release, why: str) -> Move:
     where = group_text(release.plan, release.group)
     reason = f"Opened {weights_text(weights)}{where} ({was}; step {opened} of {len(stages)}){_because(why)}"
     return Move(after, Action.ADVANCE, reason)
+
+
+def lowered(release: Release, lowering: Lowering) -> Move:
+    """Less than before, and the ramp goes on from there."""
+    before, to_ppm = release.canary_weights_ppm, lowering.to_ppm
+    weights = {version: min(share, to_ppm) for version, share in before.items()}
+    opened = sum(stage.weight_ppm <= to_ppm for stage in release.stages)
+    after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
+    was = weights_text(before, word="from")
+    return Move(after, Action.LOWER, f"Lowered {weights_text(weights)} ({was}): {lowering.reason}")
 
 
 def _joined(release: Release, why: str) -> Move:

@@ -22,6 +22,7 @@ class Action(enum.Enum):
 
     START = "start"
     ADVANCE = "advance"
+    LOWER = "lower"
     HOLD = "hold"
     ROLLBACK = "rollback"
     PROMOTE = "promote"

@@ -13,7 +13,7 @@ HOOKS_MAX = 16
 URL_LENGTH_MAX = 2_048
 
 Occasion = Literal[
-    "start", "advance", "hold", "rollback", "promote", "pause", "resume", "abort", "set_weight", "confirm"
+    "start", "advance", "lower", "hold", "rollback", "promote", "pause", "resume", "abort", "set_weight", "confirm"
 ]
 """The values of :class:`schemas.decision.Action`; a test holds both together."""
 

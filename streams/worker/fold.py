@@ -16,6 +16,7 @@ from detectors.units_seen import UnitsSeen
 from releases.asking import ask
 from releases.judge import JudgeState, asked, basis_of, begin_step, start_judge, ticked
 from releases.judge import observe as observe_beat
+from releases.lowering import lowering
 from releases.machine import step
 from releases.machine_io import Commanded, Decide, Fenced, Judged, MachineInput, Publish, Refuse, Ticked
 from releases.release_state import Release, ReleaseState
@@ -197,6 +198,7 @@ def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[
         baseline_requests=requests.get(release.plan.baseline, 0),
         through=_through(stored),
         fail_action=said.fail_action,
+        lowering=lowering(release, judge.harm),
     )
 
 

@@ -64,7 +64,7 @@ def _ramps(draw: st.DrawFn, share_max: int) -> dict[str, Any]:
     ends: dict[str, Any] = {"from": _share(first), "to": _share(last)}
     hold = st.sampled_from(HOLDS)
     ramp: dict[str, Any]
-    match kind := draw(st.sampled_from(["stages", "linear", "exponential", "adaptive"])):
+    match kind := draw(st.sampled_from(["stages", "linear", "exponential", "adaptive", "adaptive"])):
         case "stages":
             ramp = {"steps": [{"weight": _share(w), "hold": draw(hold)} for w in (first, *between, last)]}
         case "linear":

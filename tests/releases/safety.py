@@ -108,6 +108,11 @@ class Safety:
         assert not (shadows and any(shares.values())), "copies beside a share"
         if (shares, shadows) != (release.shares, release.shadows):
             release.step_ms = decision.at_ms
+        if decision.action is Action.LOWER:
+            assert isinstance(input_, Judged) and input_.lowering is not None, "lowered without a reason"
+            assert (decision.state, shares != release.shares) == (release.state, True), "lowered to what there was"
+            lowest = max(share for share in shares[present_of(release)[0]].values())
+            assert lowest <= input_.lowering.to_ppm, "not lowered as far as was asked"
         if decision.action is Action.CONFIRM:
             assert isinstance(input_, Commanded), "only an operator says yes"
             group, _, next_ppm = next_step(release)

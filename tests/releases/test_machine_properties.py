@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from releases.lowering import Lowering
 from releases.machine import step
 from releases.machine_io import Commanded, Effect, Fenced, Judged, MachineInput, Ticked
 from releases.release_state import ReleaseState, decode_state, encode_state
@@ -30,6 +31,7 @@ from schemas.command import Command, Verb
 from schemas.decision import Action
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
+from schemas.ramp import Adaptive
 from schemas.units import PPM
 from tests.releases.any_plan import plans
 from tests.releases.safety import Safety
@@ -107,6 +109,13 @@ class AnySequence(RuleBasedStateMachine):
         self.wait(wait_ms)
         self.assess(verdicts, share_ppm, silent, broken=broken)
 
+    def overspend(self, above_ppm: int, verdict: Verdict) -> None:
+        """The budget of an adaptive ramp is found to be spent, whatever the gates say."""
+        assert self.state.release is not None
+        ramp = self.state.release.plan.ramp
+        if isinstance(ramp, Adaptive):
+            self.assess([verdict] * 9, PPM, (), lowering=Lowering(ramp.from_ + above_ppm, "numbers"))
+
     @rule(
         wait_ms=WAITS_MS,
         share_ppm=SHARES_PPM,
@@ -125,23 +134,38 @@ class AnySequence(RuleBasedStateMachine):
         late_ms=st.sampled_from([0, 0, 0, 1_000, -1]),
         without=st.sampled_from([None, None, None, 0, 1]),
         says_yes=st.booleans(),
+        overspent=st.sampled_from(
+            [None, (0, Verdict.PASS), (0, Verdict.INCONCLUSIVE), (1, Verdict.ERROR), (100, Verdict.PASS)]
+        ),
     )
-    def climb(self, steps: int, late_ms: int, without: int | None, says_yes: bool) -> None:
+    def climb(
+        self, steps: int, late_ms: int, without: int | None, says_yes: bool, overspent: tuple[int, Verdict] | None
+    ) -> None:
         """Good news as soon as the step has been held, or a little before: without it few sequences get far.
 
         One canary may be stopped first: how a ramp goes on with the others is where books differ most easily.
         """
         if without is not None:
             self.set_weight(without, 0, None)
-        for _ in range(steps):
+        for number in range(steps):
             assert self.state.release is not None
             self.wait(HELD)
             self.now_ms += late_ms
             self.assess([Verdict.PASS] * 9, PPM, ())
             if says_yes and self.state.release.awaits_ppm is not None:
                 self.send(Verb.CONFIRM)
+            if overspent is not None and number == 0:
+                self.overspend(*overspent)
 
-    def assess(self, verdicts: list[Verdict], share_ppm: int, silent: tuple[str, ...], *, broken: bool = False) -> None:
+    def assess(
+        self,
+        verdicts: list[Verdict],
+        share_ppm: int,
+        silent: tuple[str, ...],
+        *,
+        broken: bool = False,
+        lowering: Lowering | None = None,
+    ) -> None:
         """What the judge would say: one verdict for each gate of each canary that has traffic, and the split's."""
         release = self.state.release
         assert release is not None
@@ -157,6 +181,7 @@ class AnySequence(RuleBasedStateMachine):
             baseline_requests=0 if "v1" in silent else 50,
             evidence=tuple(row_of(canary, gate.label, one) for canary, gate, one in rows),
             fail_action="hold" if failed == {"hold"} else "rollback",
+            lowering=lowering,
         )
         self.put(judged)
 
