@@ -41,7 +41,7 @@ def test_hooks_are_read() -> None:
 
 
 NAME = "allowed is a name of up to 64 small letters, digits, dashes and underscores"
-ACTIONS = "abort, advance, confirm, hold, pause, promote, resume, rollback, set_weight, start"
+ACTIONS = "abort, advance, confirm, hold, lower, pause, promote, resume, rollback, set_weight, start"
 MISTAKES = [
     ("[{command: page}]", "hooks[0].when: missing; it is required"),
     ("[{when: [], command: page}]", "hooks[0].when: found nothing; name at least one action, such as rollback"),
