@@ -80,7 +80,7 @@ def _ramps(draw: st.DrawFn, share_max: int) -> dict[str, Any]:
         ramp["segments"] = draw(st.sampled_from(GROUPS))
     elif kind != "adaptive" and draw(st.sampled_from([False, False, True])):
         ramp["shadow"] = {"weight": _share(min(shares)), "hold": draw(hold)}
-    if draw(st.sampled_from([False, False, True])):
+    if draw(st.booleans()):
         some = st.sampled_from([*shares, PPM])
         ramp["confirm"] = [_share(w) for w in sorted(draw(st.lists(some, min_size=1, max_size=3, unique=True)))]
     if draw(st.sampled_from([False, False, False, True])):

@@ -133,7 +133,7 @@ class AnySequence(RuleBasedStateMachine):
         steps=st.integers(1, 8),
         late_ms=st.sampled_from([0, 0, 0, 1_000, -1]),
         without=st.sampled_from([None, None, None, 0, 1]),
-        says_yes=st.booleans(),
+        says_yes=st.sampled_from([True, True, False]),
         overspent=st.sampled_from(
             [None, (0, Verdict.PASS), (0, Verdict.INCONCLUSIVE), (1, Verdict.ERROR), (100, Verdict.PASS)]
         ),
@@ -292,5 +292,5 @@ def test_any_sequence() -> None:
         ),
     )
     print(f"{COUNTED.pop('steps'):,} steps:", ", ".join(f"{n:,} {what}" for what, n in COUNTED.most_common()))
-    seldom = {action.value for action in Action if COUNTED[action.value] < STEPS // 1_000}
+    seldom = {action.value for action in Action if COUNTED[action.value] < STEPS // 2_000}
     assert not seldom, f"hardly ever reached: {seldom}"
