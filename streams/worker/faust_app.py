@@ -64,18 +64,19 @@ def changelog_topic(settings: Settings) -> str:
 
 
 class _ReadOffsets(defaultdict[Any, int | None]):
-    """What Faust has read last of each partition, below which it drops records; of one topic it is to drop none.
+    """What Faust has read last of each partition, below which it drops records; of our topics it is to drop none.
 
     After a seek back, records that were fetched before go on arriving and raise Faust's mark above the place that was
-    sought, so that what was missing came and was dropped. A worker knows by itself what it has had.
+    sought, so that what was missing came and was dropped, or counted as a gap and committed. Of the inputs a worker
+    knows by itself what it has had; a command that comes twice is known by its id.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, *topics: str) -> None:
         super().__init__(lambda: None)
-        self._topic = topic
+        self._topics = frozenset(topics)
 
     def __getitem__(self, tp: Any) -> int | None:
-        return None if tp.topic == self._topic else super().__getitem__(tp)
+        return None if tp.topic in self._topics else super().__getitem__(tp)
 
 
 class FaustWorker:
@@ -102,7 +103,7 @@ class FaustWorker:
 
     def _seeking_consumer(self) -> type[Any]:
         """Faust seeks to the group's commit after every recovery; for the inputs only the state knows the place."""
-        inputs, worker = self._inputs, self
+        inputs, commands, worker = self._inputs, self._commands, self
 
         class PromptThread(AIOKafkaConsumerThread):
             logger = logging.getLogger("faust.consumer")
@@ -117,7 +118,7 @@ class FaustWorker:
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **kwargs)
-                self._read_offset = _ReadOffsets(inputs)
+                self._read_offset = _ReadOffsets(inputs, commands)
 
             def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
                 return PromptThread(self, loop=self.loop, beacon=self.beacon)
@@ -131,6 +132,10 @@ class FaustWorker:
                 if others:
                     thread: Any = self._thread
                     committed = await thread.call_thread(thread._ensure_consumer().seek_to_committed, *others)
+                # Without a commit Faust would leave a place where it is: behind the commands that were fetched, and
+                # thrown away, before the recovery was over.
+                unread = [tp for tp in others if tp.topic == commands and not committed.get(tp)]
+                places |= {TP(tp.topic, tp.partition): 0 for tp in unread}
                 # The inputs are never sought to the commit, not even on the way to their place: between two seeks
                 # Faust would hand over what lies above the commit, which comes too early.
                 await worker._seek_all(places)
