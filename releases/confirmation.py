@@ -12,7 +12,7 @@ def awaited_ppm(release: Release) -> int | None:
     A share of ``ramp.confirm`` stands before the step that reaches it; 100 % stands before promotion. Each user group
     takes the ramp's steps anew, and each of them is asked about anew. Several shares within one step are one question.
     """
-    reached = [share for share in _open(release) if share <= _next_ppm(release)]
+    reached = [share for share in _open(release) if share <= release.next_weight_ppm]
     return max(reached, default=None)
 
 
@@ -27,10 +27,3 @@ def _open(release: Release) -> list[int]:
     said = release.confirmed_ppm if release.confirmed_group == release.next_group else 0
     passed = max(said, *present)
     return [int(share) for share in release.plan.ramp.confirm if share > passed]
-
-
-def _next_ppm(release: Release) -> int:
-    """The share of each canary after the next step, the least of it on an adaptive ramp."""
-    if release.opened < len(release.stages):
-        return release.stages[release.opened].weight_ppm
-    return PPM if release.next_group == release.group else release.stages[0].weight_ppm

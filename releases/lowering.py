@@ -8,7 +8,6 @@ from typing import NamedTuple
 import msgspec
 
 from releases.harm import HarmState, expected_requests
-from releases.ramps.adaptive import adaptive_stages
 from releases.release_state import Release
 from releases.wording import duration_text, share_text
 from schemas.plan import Plan
@@ -53,7 +52,7 @@ def lowering(release: Release, harm: HarmState) -> Lowering | None:
     likely = likely_harm(release.plan, harm, release.running)
     if likely is None or likely.after(present_ppm) <= ramp.harm_budget:
         return None
-    below = [rung.weight_ppm for rung in adaptive_stages(ramp) if rung.weight_ppm < present_ppm]
+    below = [rung.weight_ppm for rung in release.stages if rung.weight_ppm < present_ppm]
     if not below:
         return None
     to_ppm = next((share for share in reversed(below) if likely.after(share) <= ramp.harm_budget), below[0])

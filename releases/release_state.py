@@ -128,9 +128,14 @@ class Release(msgspec.Struct, frozen=True):
 
         An adaptive ramp may open more at once: this is the least.
         """
+        return min(PPM, self.next_weight_ppm * len(self.running))
+
+    @property
+    def next_weight_ppm(self) -> int:
+        """The share of each canary after the next step, the least of it on an adaptive ramp."""
         if self.opened < len(self.stages):
-            return min(PPM, self.stages[self.opened].weight_ppm * len(self.running))
-        return PPM if self.next_group == self.group else self.stages[0].weight_ppm * len(self.running)
+            return self.stages[self.opened].weight_ppm
+        return PPM if self.next_group == self.group else self.stages[0].weight_ppm
 
     @property
     def next_group(self) -> int:
