@@ -57,18 +57,18 @@ def assess(
     groups : of a ramp that opens by user group, what each of them gets; then PASS is asked of each group by itself.
     """
     evidence: list[Evidence] = []
-    failed: list[tuple[float, Literal["rollback", "hold"], Evidence]] = []
+    failed: list[tuple[str, Evidence]] = []
     found = found_of(plan, state, running, for_share_ppm, groups)
     for one in found:
         rows = [*_rows(plan, state, one, for_share_ppm), *_group_rows(plan, state, one, groups)]
         evidence += rows
-        failed += [(row.log_evidence or 0.0, one.gate.on_fail, row) for row in rows if row.verdict is Verdict.FAIL]
+        failed += [(one.gate.on_fail, row) for row in rows if row.verdict is Verdict.FAIL]
     split = split_evidence(plan, state.split)
     observed = (*((split,) if split is not None else ()), *watch.evidence(plan, state.watched))
     if failed:
-        rollbacks = [one for one in failed if one[1] == "rollback"]
-        _, action, row = max(rollbacks or failed, key=lambda one: one[0])
-        return Judgement(Verdict.FAIL, row.sentence, (*evidence, *observed), action)
+        rollbacks = [row for action, row in failed if action == "rollback"]
+        action: Literal["rollback", "hold"] = "rollback" if rollbacks else "hold"
+        return Judgement(Verdict.FAIL, _worst(rollbacks or [row for _, row in failed]), (*evidence, *observed), action)
     broken = split is not None and split.verdict is Verdict.ERROR
     verdict = with_split([one.verdict for one in found], broken=broken)
     reason = split.sentence if split is not None and broken and verdict is Verdict.ERROR else None
@@ -78,6 +78,14 @@ def assess(
     elif verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
         reason = f"{reason}; {spent}"
     return Judgement(verdict, reason, (*evidence, *observed), "rollback")
+
+
+def _worst(failed: list[Evidence]) -> str:
+    """Of each canary that has failed the sentence of the gate that shows most."""
+    worst: dict[str, Evidence] = {}
+    for row in sorted(failed, key=lambda row: -(row.log_evidence or 0.0)):
+        worst.setdefault(row.version, row)
+    return "; ".join(row.sentence for row in worst.values())
 
 
 def _reason(verdict: Verdict, evidence: list[Evidence], *, grouped: bool = False) -> str:

@@ -183,6 +183,8 @@ def _promote(release: Release, version: str | None, *, skip_evidence: bool) -> M
     chosen = version or release.running[0]
     if chosen not in release.plan.canaries:
         return f"version: found {chosen!r}; allowed are the canaries {names_text(release.plan.canaries)}"
+    if chosen in release.stopped:
+        return _stopped_text(chosen)
     said = release.assessment
     shown = said.verdict is Verdict.PASS and said.for_share_ppm >= PPM and chosen in release.running
     if not shown and not skip_evidence:
@@ -205,6 +207,8 @@ def _set_weight(release: Release, command: Command) -> Move | str:
     version, weight_ppm = command.version, command.weight_ppm
     if version not in release.plan.canaries or weight_ppm is None:
         return f"version: found {version!r}; allowed are the canaries {names_text(release.plan.canaries)}"
+    if version in release.stopped:
+        return _stopped_text(version)
     if release.joined and version not in release.joined:
         return f"{version} was stopped and the user groups that came first do not meet it any more; start a new release"
     before = release.canary_weights_ppm
@@ -226,3 +230,7 @@ def _set_weight(release: Release, command: Command) -> Move | str:
     where = group_text(release.plan, release.group)
     reason = f"Set {weights_text({version: weight_ppm})}{where}, before at {share_text(before[version])}"
     return Move(after, Action.SET_WEIGHT, reason)
+
+
+def _stopped_text(version: str) -> str:
+    return f"{version} was found worse and stopped, for good in this release; start a new one"

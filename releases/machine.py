@@ -6,6 +6,7 @@
                 │  ▲
                 │  └── PASS again ── holding ◀── silence, ERROR, no PASS for too long, closing time, a gate that holds
                 │  pause / resume: paused
+                │  FAIL of one canary of several: that one is stopped, the others go on
                 └── FAIL, silence or waiting beyond the limits, rollback, in any of these ──▶ rolled_back
 
 Only two things raise a canary's share: a PASS for at least that share, in the very input that opens it, from versions
@@ -38,8 +39,10 @@ from releases.transitions import (
     resumed,
     rolled_back,
     settle,
+    stopped,
     unconfirmed,
 )
+from releases.wording import names_text
 from schemas.decision import State
 from schemas.evidence import Verdict
 
@@ -101,7 +104,7 @@ def _judged(state: ReleaseState, judged: Judged) -> Outcome:
     release = _absorbed(release, judged, now_ms=state.now_ms)
     state = msgspec.structs.replace(state, release=release)
     if judged.verdict is Verdict.FAIL and judged.fail_action == "rollback":
-        return settle(state, rolled_back(release, judged.reason))
+        return _failed(state, release, judged)
     moved = _waited(state) or _begun(state) or _lowered(state, judged.lowering) or _opened(state, release)
     return moved or _renewed(state)
 
@@ -123,6 +126,20 @@ def _absorbed(release: Release, judged: Judged, *, now_ms: int) -> Release:
             through=judged.through,
         ),
     )
+
+
+def _failed(state: ReleaseState, release: Release, judged: Judged) -> Outcome:
+    """Each canary is judged on its own: one that is worse is stopped, and the last of them ends the release."""
+    failed = tuple(version for version in release.running if version in judged.failed)
+    if not failed or len(failed) == len(release.running):
+        return settle(state, rolled_back(release, judged.reason))
+    state, effects = settle(state, stopped(release, failed, judged.reason))
+    assert state.release is not None
+    # What was said is of those that were stopped; of the others the judge speaks next, and until then nothing is known.
+    reason = f"{names_text(failed)} {'was' if len(failed) == 1 else 'were'} stopped just now"
+    unknown = Assessment(Verdict.INCONCLUSIVE, reason=reason, through=judged.through)
+    release = msgspec.structs.replace(state.release, assessment=unknown)
+    return msgspec.structs.replace(state, release=release), effects
 
 
 def _waited(state: ReleaseState) -> Outcome | None:

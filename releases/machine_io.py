@@ -30,6 +30,7 @@ class Judged(msgspec.Struct, frozen=True, tag="judged", tag_field="type"):
     evidence, through : go into the next decision as they are.
     lowering : where an adaptive ramp is to go down to; None as long as its budget has room.
     fail_action : what a FAIL asks for. ``hold`` when only gates with ``action: hold`` fail.
+    failed : the canaries that a FAIL is about; empty: all.
     """
 
     seq: int
@@ -42,6 +43,7 @@ class Judged(msgspec.Struct, frozen=True, tag="judged", tag_field="type"):
     through: dict[str, int] = {}
     fail_action: Literal["rollback", "hold"] = "rollback"
     lowering: Lowering | None = None
+    failed: tuple[str, ...] = ()
 
 
 class Commanded(msgspec.Struct, frozen=True, tag="commanded", tag_field="type"):

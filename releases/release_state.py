@@ -59,6 +59,7 @@ class Release(msgspec.Struct, frozen=True):
     awaits_ppm : while it holds for somebody's yes and for nothing else: to which share.
     group : which user group is taking the ramp's steps; ``weights_ppm`` and ``opened`` are that group's.
     joined : when it is not the first, the canaries that the groups before it meet.
+    stopped : the canaries that the evidence has stopped while the others went on. They get nothing any more.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Release(msgspec.Struct, frozen=True):
     awaits_ppm: int | None = None
     shadowing: bool = False
     joined: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -107,6 +109,11 @@ class Release(msgspec.Struct, frozen=True):
         return {version: self.weights_ppm.get(version, 0) for version in self.plan.canaries}
 
     @property
+    def running_weights_ppm(self) -> dict[str, int]:
+        """The share of each canary that the ramp moves."""
+        return {version: self.weights_ppm.get(version, 0) for version in self.running}
+
+    @property
     def canary_share_ppm(self) -> int:
         """The share of all canaries together."""
         return sum(self.canary_weights_ppm.values())
@@ -115,7 +122,7 @@ class Release(msgspec.Struct, frozen=True):
     def shadow_ppm(self) -> dict[str, int]:
         """Of which share of the requests each canary gets copies; empty when it gets none."""
         shadow = self.plan.ramp.shadow if self.shadowing else None
-        return dict.fromkeys(self.plan.canaries, int(shadow.weight)) if shadow is not None else {}
+        return dict.fromkeys(self.running, int(shadow.weight)) if shadow is not None else {}
 
     @property
     def canaries_served(self) -> bool:
@@ -161,12 +168,13 @@ class Release(msgspec.Struct, frozen=True):
     @property
     def running(self) -> tuple[str, ...]:
         """The canaries that the ramp moves: those with traffic. When none has any, those that the groups before still
-        meet, and in the first group all.
+        meet, and in the first group all but those that were stopped.
 
         One of several canaries that an operator has set to 0 % stays out: the ramp does not bring it back.
         """
         weights = self.canary_weights_ppm
-        return tuple(version for version in weights if weights[version]) or self.joined or self.plan.canaries
+        served = tuple(version for version in weights if weights[version])
+        return served or tuple(version for version in self.joined or weights if version not in self.stopped)
 
 
 class ReleaseState(msgspec.Struct, frozen=True):

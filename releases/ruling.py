@@ -24,10 +24,11 @@ PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What a release may do now: the verdict, and what a FAIL asks for."""
+    """What a release may do now: the verdict, what a FAIL asks for, and of which canaries."""
 
     verdict: Verdict
     fail_action: Literal["rollback", "hold"]
+    failed: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):
@@ -44,11 +45,13 @@ def rule(
 ) -> Ruling:
     """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
     found = found_of(plan, state, running, for_share_ppm, groups)
-    failed = {one.gate.on_fail for one in found if one.verdict is Verdict.FAIL}
+    failed = [one for one in found if one.verdict is Verdict.FAIL]
+    rollbacks = [one for one in failed if one.gate.on_fail == "rollback"]
     verdict = with_split([one.verdict for one in found], broken=split_broken(plan, state.split))
     if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
         verdict = Verdict.INCONCLUSIVE
-    return Ruling(verdict, "hold" if failed == {"hold"} else "rollback")
+    action: Literal["rollback", "hold"] = "hold" if failed and not rollbacks else "rollback"
+    return Ruling(verdict, action, tuple(dict.fromkeys(one.canary for one in rollbacks or failed)))
 
 
 def with_split(gates: list[Verdict], *, broken: bool) -> Verdict:
@@ -70,7 +73,7 @@ def found_of(
                 continue
             logs = {gate.label: _evidence(known[gate.label], judge, plan.by_segment) for gate, judge in judges}
             together = release_evidence(plan, logs, action)
-            fails = together >= fail_threshold(plan, len(running))
+            fails = together >= fail_threshold(plan, len(plan.canaries))
             worst = max(logs, key=lambda label: logs[label]) if fails else None
             for (gate, judge), (label, alone) in zip(judges, logs.items(), strict=True):
                 if label == worst:

@@ -25,7 +25,7 @@ def first_step(release: Release) -> Release:
 def shown_text(release: Release) -> str:
     """What a release shows its canaries: a share of the requests, or copies of them."""
     if not release.shadow_ppm:
-        return weights_text(release.canary_weights_ppm)
+        return weights_text(release.running_weights_ppm)
     share = share_text(next(iter(release.shadow_ppm.values())))
     each = " each" if len(release.shadow_ppm) > 1 else ""
     return f"{names_text(tuple(release.shadow_ppm))} with copies of {share} of the requests{each}"

@@ -76,6 +76,7 @@ def settle(state: ReleaseState, move: Move) -> Outcome:
         previous_hash=state.audit_hash,
         baseline=release.plan.baseline,
         canaries=release.plan.canaries,
+        stopped=release.stopped,
         hooks=told(release.plan, move.action),
     )
     state = msgspec.structs.replace(state, epoch=epoch, release=release, audit_hash=hash_of(encode_record(decision)))
@@ -152,6 +153,19 @@ def rolled_back(release: Release, why: str | None = None, *, verdict: Verdict | 
     return Move(_ended(release, State.ROLLED_BACK), Action.ROLLBACK, reason, verdict=verdict)
 
 
+def stopped(release: Release, versions: tuple[str, ...], why: str) -> Move:
+    """Nothing more to some of the canaries, for good; the ramp goes on with the others, in whatever state it is."""
+    before = release.canary_weights_ppm
+    weights = before | dict.fromkeys(versions, 0)
+    names = tuple(version for version in release.plan.canaries if version in {*release.stopped, *versions})
+    after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), stopped=names)
+    left = names_text(versions)
+    if not release.shadowing:
+        left = weights_text({version: before[version] for version in versions}, word="from")
+    goes_on = f"{names_text(after.running)} {'goes' if len(after.running) == 1 else 'go'} on"
+    return Move(after, Action.STOP, f"Stopped {left}, {goes_on}{_because(why)}")
+
+
 def aborted(release: Release) -> Move:
     """All traffic back to the baseline because somebody wants the release to end, not because it is bad."""
     reason = f"Aborted {_left_text(release)}"
@@ -202,9 +216,9 @@ def advanced(release: Release, why: str) -> Move:
         opened = release.opened + max(1, sum(rung.weight_ppm <= each_ppm for rung in rungs))
     weights = before | dict.fromkeys(release.running, stages[opened - 1].weight_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
-    was = weights_text(before, word="from")
+    was, shown = weights_text(release.running_weights_ppm, word="from"), weights_text(after.running_weights_ppm)
     where = group_text(release.plan, release.group)
-    reason = f"Opened {weights_text(weights)}{where} ({was}; step {opened} of {len(stages)}){_because(why)}"
+    reason = f"Opened {shown}{where} ({was}; step {opened} of {len(stages)}){_because(why)}"
     return Move(after, Action.ADVANCE, reason)
 
 
@@ -214,8 +228,8 @@ def lowered(release: Release, lowering: Lowering) -> Move:
     weights = {version: min(share, to_ppm) for version, share in before.items()}
     opened = sum(stage.weight_ppm <= to_ppm for stage in release.stages)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
-    was = weights_text(before, word="from")
-    return Move(after, Action.LOWER, f"Lowered {weights_text(weights)} ({was}): {lowering.reason}")
+    was = weights_text(release.running_weights_ppm, word="from")
+    return Move(after, Action.LOWER, f"Lowered {weights_text(after.running_weights_ppm)} ({was}): {lowering.reason}")
 
 
 def _joined(release: Release, why: str) -> Move:
@@ -226,9 +240,9 @@ def _joined(release: Release, why: str) -> Move:
         "weights_ppm": weights_of(release.plan, weights), "opened": 1, "group": group,
         "joined": release.running,
     }  # fmt: skip
-    where = group_text(release.plan, group)
-    reason = f"Opened {weights_text(weights)}{where} (group {group + 1} of {len(release.plan.ramp.segments)}"
-    return Move(msgspec.structs.replace(release, **changes), Action.ADVANCE, f"{reason}){_because(why)}")
+    after = msgspec.structs.replace(release, **changes)
+    where = f"{group_text(release.plan, group)} (group {group + 1} of {len(release.plan.ramp.segments)})"
+    return Move(after, Action.ADVANCE, f"Opened {weights_text(after.running_weights_ppm)}{where}{_because(why)}")
 
 
 def promoted(release: Release, version: str, why: str | None = None) -> Move:
@@ -245,7 +259,7 @@ def promoted(release: Release, version: str, why: str | None = None) -> Move:
 
 
 def _left_text(release: Release) -> str:
-    return shown_text(release) if release.shadowing else weights_text(release.canary_weights_ppm, word="from")
+    return shown_text(release) if release.shadowing else weights_text(release.running_weights_ppm, word="from")
 
 
 def _because(why: str | None) -> str:

@@ -23,6 +23,7 @@ class Action(enum.Enum):
     START = "start"
     ADVANCE = "advance"
     LOWER = "lower"
+    STOP = "stop"
     HOLD = "hold"
     ROLLBACK = "rollback"
     PROMOTE = "promote"
@@ -81,6 +82,8 @@ class Decision(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
     baseline: str = ""
     canaries: tuple[str, ...] = ()
     """Who is compared with whom, whatever the weights; empty in records of before they were told."""
+    stopped: tuple[str, ...] = ()
+    """The canaries that the evidence has stopped in this release while others went on."""
     hooks: tuple[Hook, ...] = ()
     """Who was to be told of it: the plan's hooks for this action. ``serinus hooks`` does."""
 

@@ -13,7 +13,18 @@ HOOKS_MAX = 16
 URL_LENGTH_MAX = 2_048
 
 Occasion = Literal[
-    "start", "advance", "lower", "hold", "rollback", "promote", "pause", "resume", "abort", "set_weight", "confirm"
+    "start",
+    "advance",
+    "lower",
+    "stop",
+    "hold",
+    "rollback",
+    "promote",
+    "pause",
+    "resume",
+    "abort",
+    "set_weight",
+    "confirm",
 ]
 """The values of :class:`schemas.decision.Action`; a test holds both together."""
 
@@ -116,8 +127,8 @@ def _check_occasions(path: str, hook: Hook) -> None:
     for index, action in enumerate(hook.when):
         if action in hook.when[:index]:
             raise RuleError(f"{path}[{index}]", f"found {action!r} twice; allowed once")
-        if hook.format == "retrain" and action not in {"hold", "rollback"}:
-            raise RuleError(f"{path}[{index}]", f"found {action!r} for retrain; allowed are hold, rollback")
+        if hook.format == "retrain" and action not in {"hold", "rollback", "stop"}:
+            raise RuleError(f"{path}[{index}]", f"found {action!r} for retrain; allowed are hold, rollback, stop")
         if hook.format == "alertmanager" and action == "start":
             raise RuleError(f"{path}[{index}]", "found 'start' for alertmanager; no alert begins or ends with it")
 

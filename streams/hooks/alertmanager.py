@@ -6,29 +6,28 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas.decision import Action, Decision
+from schemas.decision import Action, Decision, State
 
-HELD, ROLLED_BACK = "SerinusReleaseHeld", "SerinusReleaseRolledBack"
-SEVERITY = {HELD: "warn", ROLLED_BACK: "page"}
+HELD, STOPPED, ROLLED_BACK = "SerinusReleaseHeld", "SerinusCanaryStopped", "SerinusReleaseRolledBack"
+SEVERITY = {HELD: "warn", STOPPED: "page", ROLLED_BACK: "page"}
 
 LASTS_MS = 86_400_000
 """Alertmanager ends an alert that says no end after five minutes, and nobody repeats ours."""
 
 
 def alertmanager_body(decision: Decision) -> bytes:
-    """An alert of each canary that a hold or a rollback begins, and the end of the hold's with everything else.
+    """An alert of each canary that is held, stopped or rolled back, and the end of the hold's when it is over.
 
     The labels of a release's alerts are the same from its first to its last decision: by them Alertmanager knows what
-    has ended. A rollback is final, so its alert ends by itself after a day.
+    has ended. What was stopped or rolled back is so for good, so its alert ends by itself after a day.
     """
-    ended = [_alert(decision, HELD, version, fires=False) for version in decision.canaries]
+    held = () if decision.state is not State.HOLDING else set(decision.canaries) - set(decision.stopped)
+    alerts = [_alert(decision, HELD, version, fires=version in held) for version in decision.canaries]
     match decision.action:
-        case Action.HOLD:
-            alerts = [_alert(decision, HELD, version, fires=True) for version in decision.canaries]
+        case Action.STOP:
+            alerts += [_alert(decision, STOPPED, version, fires=True) for version in decision.stopped]
         case Action.ROLLBACK:
-            alerts = [*ended, *(_alert(decision, ROLLED_BACK, version, fires=True) for version in decision.canaries)]
-        case _:
-            alerts = ended
+            alerts += [_alert(decision, ROLLED_BACK, version, fires=True) for version in decision.canaries]
     return msgspec.json.encode(alerts)
 
 

@@ -23,6 +23,10 @@ from streams.worker.tiers import Span
 CHECKPOINT_S = 1.0
 """While anything changes, a partition is stored this often."""
 
+SHARE_MAX = 0.25
+"""So much of the time a worker waits for its checkpoints at most. Inputs wait meanwhile: where Kafka takes a second to
+acknowledge, a checkpoint takes up to four, and one a second later would leave no time to make up what is behind."""
+
 COUNTED_S = 3.0
 """A service of which requests are counted and nothing is judged is stored this often, with its windows."""
 
@@ -65,12 +69,13 @@ class Checkpointer:
         self._service_stored_at: dict[str, int] = {}
         """What each service had applied when it was last stored here."""
         self._cursor, self._cursor_stored_s = -1, now_s()
-        self.stored_s = now_s()
+        self.stored_s, self._took_s = now_s(), 0.0
 
     @property
     def due(self) -> bool:
         """Whether it is time for one."""
-        return self._now_s() - self.stored_s >= CHECKPOINT_S
+        wait_s = max(CHECKPOINT_S, self._took_s * (1 / SHARE_MAX - 1))
+        return self._now_s() - self.stored_s >= wait_s
 
     async def write(self, *, everything: bool = False) -> int:
         """Store what changed; called only when the effects of all inputs so far are acknowledged (rule 11).
@@ -83,7 +88,7 @@ class Checkpointer:
         -------
         How many records were written.
         """
-        written = 0
+        written, began_s = 0, self._now_s()
         for phase in self._phases(everything):
             while writes := list(islice(phase, TOGETHER_MAX)):
                 await asyncio.gather(
@@ -93,6 +98,7 @@ class Checkpointer:
                     write.done()
                 written += len(writes)
         self.stored_s = self._now_s()
+        self._took_s = self.stored_s - began_s
         return written
 
     def _phases(self, everything: bool) -> Iterator[Iterator[Write]]:

@@ -198,6 +198,7 @@ def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[
         baseline_requests=requests.get(release.plan.baseline, 0),
         through=_through(stored),
         fail_action=said.fail_action,
+        failed=said.failed,
         lowering=lowering(release, judge.harm),
     )
 

@@ -24,6 +24,9 @@ PAUSE_S = (2.0, 8.0)
 DOWN_S_MAX = 10.0
 """Who is killed comes back when judgement has resumed without it, or after this long: so the spare is measured."""
 RESUMED_S_MAX = 60.0
+_BEHIND_S_MAX = 3.0
+"""A fault strikes when judgement is at most this far behind: each recovery is to be its own."""
+_KEEPS_PACE_S_MAX = 120.0
 _SERVING_S_MAX = 90.0
 
 
@@ -117,10 +120,16 @@ class Chaos:
                 # Two brokers at once are more than three copies of which two must be written can bear.
                 if target in {"broker", "controller"}:
                     wait_for(self.cluster.serving, _SERVING_S_MAX, what="all copies in sync", dump=self.running.logs)
+                self._wait_for_pace()
                 outcome = self._strike(kind, target)
                 self.outcomes.append(outcome)
                 print(f"{kind} {outcome.target} ({outcome.who}): resumed after {outcome.resumed_s:.1f} s", flush=True)
             wait_for(self.cluster.serving, _SERVING_S_MAX, what="all copies in sync", dump=self.running.logs)
+
+    def _wait_for_pace(self) -> None:
+        until_s = time.monotonic() + _KEEPS_PACE_S_MAX
+        while self._resumed_s(self.load.sent.copy(), _BEHIND_S_MAX) is None:
+            assert time.monotonic() < until_s, f"judgement does not keep pace with the load\n{self.running.logs()}"
 
     def _deck(self) -> Iterator[tuple[str, str]]:
         while True:

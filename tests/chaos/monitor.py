@@ -16,6 +16,9 @@ from tests.e2e.pipeline import Worker
 
 _EVERY_S = 0.2
 _TIMEOUT_S = 1.5
+_STILL_GROWING_MS = 60_000
+"""Of each segment the last minute of panes is asked for again: to ask for all of a long run each time costs the workers
+more than to count it."""
 
 
 class Monitor:
@@ -37,17 +40,21 @@ class Monitor:
         ]
 
     def _follow(self, service: str) -> None:
+        panes: dict[str, Counter[tuple[int, str]]] = {segment: Counter() for segment in SEGMENTS}
+        since_ms = int(time.time() * 1000) - _STILL_GROWING_MS
         for number in count():
             if self._stop.wait(_EVERY_S):
                 return
             try:
-                rows = self.workers[number % len(self.workers)].rows(service, _TIMEOUT_S)
+                rows = self.workers[number % len(self.workers)].panes(service, since_ms, _TIMEOUT_S)
             except (OSError, http.client.HTTPException):
                 continue  # nobody listens there just now, or it does not answer
-            counts: Counter[str] = Counter()
             for row in rows:
-                counts[row["segment"]] += row["n"]
-            for segment, requests in counts.items():
+                panes[row["segment"]][row["start_ms"], row["version"]] = row["n"]
+            newest_ms = min(max((at_ms for at_ms, _ in its), default=0) for its in panes.values())
+            since_ms = max(since_ms, newest_ms - _STILL_GROWING_MS)
+            for segment, its in panes.items():
+                requests = its.total()
                 grown = self._grown[service, segment]
                 if not grown or requests > grown[-1][1]:
                     grown.append((time.monotonic(), requests))

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from schemas.report import PANE_MS
 from tests.conftest import free_port
 
 DAY_MS = 24 * 3600 * 1000
@@ -139,6 +140,14 @@ class Worker:
         """Everything that the windows table holds of a service, as one window two days long."""
         now_ms = int(time.time() * 1000)
         span = f"from_ms={now_ms - DAY_MS}&to_ms={now_ms + DAY_MS}&window_ms={2 * DAY_MS}"
+        page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s)
+        assert page["next_from_ms"] is None
+        found: list[dict[str, Any]] = page["rows"]
+        return found
+
+    def panes(self, service: str, since_ms: int, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+        """What the windows table holds of a service since then, pane by pane."""
+        span = f"from_ms={since_ms}&to_ms={int(time.time() * 1000) + PANE_MS}&window_ms={PANE_MS}&limit=10000"
         page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s)
         assert page["next_from_ms"] is None
         found: list[dict[str, Any]] = page["rows"]

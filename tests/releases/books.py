@@ -31,6 +31,7 @@ class Followed:
         self.judged: Judged | None = None
         self.shadows = False
         self.confirmed: dict[str, int] = {}
+        self.stopped: set[str] = set()
 
 
 def group_names(plan: Plan) -> list[str]:

@@ -113,6 +113,12 @@ class Safety:
             assert (decision.state, shares != release.shares) == (release.state, True), "lowered to what there was"
             lowest = max(share for share in shares[present_of(release)[0]].values())
             assert lowest <= input_.lowering.to_ppm, "not lowered as far as was asked"
+        if decision.action is Action.STOP:
+            _check_stop(release, decision, input_, shares)
+        assert set(decision.stopped) == release.stopped, "stopped without a decision"
+        if decision.action is not Action.START:
+            served = {version for its in shares.values() for version in its}
+            assert not served & release.stopped, "a canary that was stopped came back"
         if decision.action is Action.CONFIRM:
             assert isinstance(input_, Commanded), "only an operator says yes"
             group, _, next_ppm = next_step(release)
@@ -229,6 +235,20 @@ class Safety:
             assert not route.rules
         if any(release.shares.values()) and not release.state.final:
             assert route.issued_at_ms - release.judged_ms <= UNOBSERVED_AFTER_MS, "a canary runs unobserved"
+
+
+def _check_stop(release: Followed, decision: Decision, input_: MachineInput, shares: Shares) -> None:
+    """Only those of which a gate says FAIL get nothing any more, and the others keep what they have."""
+    assert isinstance(input_, Judged)
+    new = set(decision.stopped) - release.stopped
+    failed = {row.version for row in input_.evidence if (row.role, row.verdict) == ("gate", Verdict.FAIL)}
+    assert new, "nobody was stopped"
+    assert new <= failed, "stopped without a FAIL"
+    assert release.state is decision.state, "a stop changed the state of the release"
+    left = {name: {v: w for v, w in its.items() if v not in new} for name, its in release.shares.items()}
+    assert shares == left, "a stop moved the others"
+    release.stopped |= new
+    assert release.stopped < set(release.plan.canaries), "the last canary was stopped, and the release goes on"
 
 
 def _check_groups(plan: Plan, decision: Decision, shares: Shares) -> None:

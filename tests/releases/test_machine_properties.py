@@ -171,7 +171,8 @@ class AnySequence(RuleBasedStateMachine):
         assert release is not None
         gates = [(canary, gate) for canary in release.running for gate in release.plan.gates]
         rows = [(canary, gate, one) for (canary, gate), one in zip(gates, verdicts, strict=False)]
-        failed = {gate.on_fail for _, gate, one in rows if one is Verdict.FAIL}
+        failed = [(canary, gate) for canary, gate, one in rows if one is Verdict.FAIL]
+        rollbacks = [(canary, gate) for canary, gate in failed if gate.on_fail == "rollback"]
         judged = Judged(
             seq=self.state.seq + 1,
             verdict=with_split([one for _, _, one in rows], broken=broken),
@@ -180,7 +181,8 @@ class AnySequence(RuleBasedStateMachine):
             canary_requests={v: 0 if v in silent else 2 for v in release.plan.canaries},
             baseline_requests=0 if "v1" in silent else 50,
             evidence=tuple(row_of(canary, gate.label, one) for canary, gate, one in rows),
-            fail_action="hold" if failed == {"hold"} else "rollback",
+            fail_action="hold" if failed and not rollbacks else "rollback",
+            failed=tuple(dict.fromkeys(canary for canary, _ in rollbacks or failed)),
             lowering=lowering,
         )
         self.put(judged)

@@ -41,7 +41,7 @@ def test_hooks_are_read() -> None:
 
 
 NAME = "allowed is a name of up to 64 small letters, digits, dashes and underscores"
-ACTIONS = "abort, advance, confirm, hold, lower, pause, promote, resume, rollback, set_weight, start"
+ACTIONS = "abort, advance, confirm, hold, lower, pause, promote, resume, rollback, set_weight, start, stop"
 MISTAKES = [
     ("[{command: page}]", "hooks[0].when: missing; it is required"),
     ("[{when: [], command: page}]", "hooks[0].when: found nothing; name at least one action, such as rollback"),
@@ -85,7 +85,7 @@ MISTAKES = [
     ),
     (
         "[{when: [start], command: a, format: retrain}]",
-        "hooks[0].when[0]: found 'start' for retrain; allowed are hold, rollback",
+        "hooks[0].when[0]: found 'start' for retrain; allowed are hold, rollback, stop",
     ),
     (
         "[{when: [start], command: a, format: alertmanager}]",

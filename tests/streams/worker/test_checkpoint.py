@@ -97,3 +97,20 @@ def test_a_partition_without_services_keeps_its_place() -> None:
     worker.read()
     assert kinds(broker) == [Kind.CURSOR] * 2
     assert Lifetime(broker, log).partition.position.expected > 60
+
+
+def test_slow_acknowledgements_make_checkpoints_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs wait for a checkpoint: where each record takes a second, three quarters of the time are still theirs."""
+    here = [cell("chat", "v1", ts_ms=START_MS, n=1, errors=0)]
+    log: Log = [(report(source=0, slice_no=SLICE + i, through=i, cells=here), START_MS + i) for i in range(400)]
+    broker = MemoryBroker()
+    worker, waited_s = Lifetime(broker, log), 0.0
+
+    async def slow(partition: int, key: bytes, value: bytes | None) -> None:
+        nonlocal waited_s
+        waited_s, worker.now_s = waited_s + 1.0, worker.now_s + 1.0
+        broker.table[key] = value or b""
+
+    monkeypatch.setattr(broker, "store", slow)
+    worker.read()
+    assert 10 < waited_s <= worker.now_s / 4 + 5
