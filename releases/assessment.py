@@ -21,7 +21,8 @@ from releases.ruling import Found, by_group, found_of, with_split
 from releases.sentence import Arms, comparison, degradation, lately_text, once_in
 from releases.split_evidence import split_evidence
 from schemas.evidence import Evidence, Verdict
-from schemas.plan import JOINT, Metric, Plan
+from schemas.metric import JOINT, Metric
+from schemas.plan import Plan
 
 EVERYONE_ELSE = "*"
 """In place of a segment's name: those whom no user group of the plan names."""

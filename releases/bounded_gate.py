@@ -15,7 +15,7 @@ from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
 from releases.margins import Margins
-from schemas.plan import Metric
+from schemas.metric import Metric
 
 RATIOS = (1.05, 1.1, 1.25, 1.5, 2.0, 3.0)
 """Means lie further inside their limits than error rates, and smaller ratios of odds matter."""

@@ -14,7 +14,8 @@ from detectors.blocks import Block
 from detectors.summaries.log_histogram import LogHistogram
 from releases.wording import delay_text
 from schemas.evidence import Delay
-from schemas.plan import DELAY, Plan
+from schemas.metric import DELAY
+from schemas.plan import Plan
 
 Delays = Mapping[str, LogHistogram]
 """Version to the delays of its feedback, ms, in closed blocks."""

@@ -17,7 +17,8 @@ from releases.budget import ALPHA_PASS
 from releases.counting import Counts
 from releases.joint_gate import ENOUGH
 from releases.margins import margin_at
-from schemas.plan import JOINT, Metric, Plan
+from schemas.metric import JOINT, Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 ERROR_RATE_ASSUMED = 0.01

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from releases.budget import ALPHA_PASS, gate_weights
-from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests, error_requests
-from releases.harm import GRID
-from releases.hooks import hook_lines, hook_warnings
+from releases.budget import gate_weights
+from releases.expected_requests import CV_ASSUMED, ERROR_RATE_ASSUMED, canary_requests
+from releases.hooks import hook_lines
 from releases.joint_gate import ENOUGH
 from releases.margins import margin_at
-from releases.opening_hours import closed_ms_max, hours_text
+from releases.opening_hours import hours_text
+from releases.paces import Pace, lasts_text, paces_of, total_ms
+from releases.plan_warnings import plan_warnings
 from releases.ramp_picture import ramp_picture
-from releases.ramps.adaptive import LEAP_FACTOR_MAX, fastest_way
-from releases.ramps.ramp import stages_of
-from releases.ramps.stage import Stage
-from releases.seasons import season_lines, season_warnings
+from releases.ramps.adaptive import LEAP_FACTOR_MAX
+from releases.seasons import season_lines
 from releases.sentence import degradation
-from releases.wording import duration_text, names_text, share_text
-from schemas.plan import JOINT, Metric, Plan
+from releases.wording import names_text, share_text
+from schemas.metric import JOINT, Metric
+from schemas.plan import Plan
 from schemas.ramp import Adaptive
 from schemas.units import PPM
-
-REQUESTS_MANY = 100_000
-"""More canary requests than this for one decision: the margin is worth a second thought."""
-
-SILENT_GAPS = 10
-"""With fewer than this many expected requests in ``no_data.after``, chance alone makes a healthy canary look silent."""
-
-
-class Pace(msgspec.Struct, frozen=True):
-    """One step as it is expected to go for a canary that is as good as the baseline.
-
-    Parameters
-    ----------
-    for_share_ppm : what comes after it: the share of all canaries together, 1,000,000 for the promotion.
-    requests : per gate, the requests of each canary that its evidence takes at this step's share.
-    lasts_ms : expected length, at least the hold; None without a request rate.
-    """
-
-    stage: Stage
-    for_share_ppm: int
-    requests: dict[str, float]
-    lasts_ms: float | None
 
 
 def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
@@ -74,52 +50,12 @@ def explain(plan: Plan, rate_per_s: float | None = None) -> list[str]:
         f"{ERROR_RATE_ASSUMED * 100:g} % and numbers whose standard deviation is {CV_ASSUMED:g} × their mean."
     )
     holds_ms = sum(pace.stage.hold_ms for pace in paces) * max(1, len(groups))
-    total = f"Promotion after {_time(holds_ms)} at the earliest"
+    total = f"Promotion after {lasts_text(holds_ms)} at the earliest"
     if rate_per_s is not None:
-        total += f"; expected after {_time(_total_ms(paces))} at {rate_per_s:g} requests/s"
+        total += f"; expected after {lasts_text(total_ms(paces))} at {rate_per_s:g} requests/s"
     lines += [_picture(plan, paces), f"{total}.", *_hours(plan), *_limits(plan), *hook_lines(plan)]
-    lines += _warnings(plan, paces, rate_per_s)
+    lines += plan_warnings(plan, paces, rate_per_s)
     return lines
-
-
-def paces_of(plan: Plan, rate_per_s: float | None) -> list[Pace]:
-    """Every step with its expected requests and time. Evidence adds up: what earlier steps brought is not asked again.
-
-    Promotion asks for PASS on the data since the last step as well, so nothing earlier counts there.
-    """
-    stages, paces = fastest_way(plan.ramp) if isinstance(plan.ramp, Adaptive) else stages_of(plan.ramp), list[Pace]()
-    for index, stage in enumerate(stages):
-        last = index + 1 == len(stages)
-        for_share_ppm = PPM if last else min(PPM, stages[index + 1].weight_ppm * len(plan.canaries))
-        requests = {gate.label: _needed(plan, gate, stage.weight_ppm, for_share_ppm) for gate in plan.gates}
-        lasts_ms = None
-        if rate_per_s is not None:
-            before = [] if last else paces
-            lasts_ms = max(
-                _evidence_ms(plan, gate, before, at=stage, for_share_ppm=for_share_ppm, rate_per_s=rate_per_s)
-                for gate in plan.gates
-            )
-            lasts_ms = max(float(stage.hold_ms), lasts_ms)
-        paces.append(Pace(stage, for_share_ppm, requests, lasts_ms))
-    return paces
-
-
-def _evidence_ms(
-    plan: Plan, gate: Metric, before: list[Pace], *, at: Stage, for_share_ppm: int, rate_per_s: float
-) -> float:
-    done = sum(
-        _arriving(pace.stage, rate_per_s, pace.lasts_ms or 0.0)
-        / _needed(plan, gate, pace.stage.weight_ppm, for_share_ppm)
-        for pace in before
-    )
-    needed = _needed(plan, gate, at.weight_ppm, for_share_ppm)
-    return max(0.0, 1.0 - done) * needed / _arriving(at, rate_per_s, 1.0)
-
-
-def _needed(plan: Plan, gate: Metric, weight_ppm: int, for_share_ppm: int) -> float:
-    """By what the plan counts for certain: requests, unless it says units."""
-    counts = plan.independent or "request"
-    return canary_requests(plan, gate, weight_ppm=weight_ppm, for_share_ppm=for_share_ppm, counts=counts)
 
 
 def _needed_text(plan: Plan, gate: Metric, pace: Pace) -> str:
@@ -129,10 +65,6 @@ def _needed_text(plan: Plan, gate: Metric, pace: Pace) -> str:
     weight_ppm, share_ppm = pace.stage.weight_ppm, pace.for_share_ppm
     by_unit = canary_requests(plan, gate, weight_ppm=weight_ppm, for_share_ppm=share_ppm, counts="unit")
     return f"{text}, {by_unit:,.0f} by unit"
-
-
-def _arriving(stage: Stage, rate_per_s: float, lasts_ms: float) -> float:
-    return rate_per_s * stage.weight_ppm / PPM * lasts_ms / 1_000
 
 
 def _counted(plan: Plan) -> str:
@@ -210,9 +142,9 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
     then = "promotion" if pace.for_share_ppm == PPM and index + 1 == count else f"step {index + 2}"
     line = (
         f"Step {index + 1} of {count}: {share_text(pace.stage.weight_ppm)}{each}, held for "
-        f"{_time(pace.stage.hold_ms)}; then {then} when excluded: {asked}{''.join(waits)}."
+        f"{lasts_text(pace.stage.hold_ms)}; then {then} when excluded: {asked}{''.join(waits)}."
     )
-    return f"{line} Expected to last {_time(pace.lasts_ms)}." if pace.lasts_ms is not None else line
+    return f"{line} Expected to last {lasts_text(pace.lasts_ms)}." if pace.lasts_ms is not None else line
 
 
 def _picture(plan: Plan, paces: list[Pace]) -> str:
@@ -227,7 +159,7 @@ def _hours(plan: Plan) -> list[str]:
     shadow = plan.ramp.shadow
     if shadow is not None:
         what = f"copies of {share_text(shadow.weight)} of the requests go to {names_text(plan.canaries)}"
-        begins.append(f"First {what}, whose answers nobody sees, for {_time(shadow.hold)} at least.")
+        begins.append(f"First {what}, whose answers nobody sees, for {lasts_text(shadow.hold)} at least.")
     asked = ["promotion" if share == PPM else share_text(share) for share in plan.ramp.confirm]
     begins += [f"Asks for a yes (serinus release confirm) before {names_text(tuple(asked))}."] if asked else []
     return [*begins, *([f"Opens more only at: {hours}. Outside, it holds, and rolls back."] if hours else [])]
@@ -239,101 +171,8 @@ def _limits(plan: Plan) -> list[str]:
     done = {"hold": "holds the share", "rollback": "rolls back"}
     return [
         "Rolled back at once: harm shown by a gate that rolls back, in every step and while paused.",
-        f"No data for {_time(silent.after)} {done[silent.action]}; for {_time(limits.no_data_rollback)} rolls back.",
-        f"No PASS for {_time(undecided.after)} after a step's hold {done[undecided.action]}.",
-        f"Not promoted within {_time(limits.max_duration)}: rolled back.",
+        f"No data for {lasts_text(silent.after)} {done[silent.action]}; "
+        f"for {lasts_text(limits.no_data_rollback)} rolls back.",
+        f"No PASS for {lasts_text(undecided.after)} after a step's hold {done[undecided.action]}.",
+        f"Not promoted within {lasts_text(limits.max_duration)}: rolled back.",
     ]
-
-
-def _warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> list[str]:
-    limits, stages = plan.limits, [pace.stage for pace in paces]
-    found: list[str] = []
-    holds_ms = sum(stage.hold_ms for stage in stages) * max(1, len(plan.ramp.segments))
-    holds_ms += plan.ramp.shadow.hold if plan.ramp.shadow is not None else 0
-    if holds_ms >= limits.max_duration:
-        limit = _time(limits.max_duration)
-        found.append(f"the holds alone take {_time(holds_ms)} and max_duration is {limit}: this is never promoted")
-    closed_ms = closed_ms_max(plan.ramp.windows)
-    if closed_ms and holds_ms + closed_ms > limits.max_duration:
-        closed, limit = _time(closed_ms), _time(limits.max_duration)
-        found.append(f"nothing opens for up to {closed}, and max_duration {limit} goes on meanwhile")
-    tails = {gate.name for gate in plan.gates if gate.level is not None}
-    if any(gate.name == "latency_ms" and gate.kind == "mean" for gate in plan.gates) and "latency_ms" not in tails:
-        found.append(
-            "a gate on the mean of latency_ms does not exclude rare large outliers: 1 % of requests eleven times as "
-            "slow raise the mean by 10 % only; gate its p99 as well"
-        )
-    if plan.advance == "strict" and stages[0].weight_ppm < 50_000:
-        needed = max(max(pace.requests.values()) for pace in paces)
-        found.append(
-            f"strict asks for the full margin at every step: {needed:,.0f} canary requests already at "
-            f"{share_text(stages[0].weight_ppm)}; population never risks more and opens small shares sooner"
-        )
-    for label, needed in paces[-1].requests.items():
-        if needed > REQUESTS_MANY:
-            found.append(f"{label}: its margin takes about {needed:,.0f} canary requests to promote; is it needed?")
-    found += _warnings_of_rate(plan, paces, rate_per_s) if rate_per_s is not None else []
-    found += [*_warnings_of_alpha(plan), *season_warnings(plan), *hook_warnings(plan)]
-    if plan.independent != "request" and any(gate.kind == JOINT for gate in plan.gates):
-        found.append(
-            "joint counts requests one by one: where a user sends many that are alike it fires more often than alpha "
-            "says"
-        )
-    if plan.independent == "request":
-        found.append(
-            "requests of one user are dependent: counted one by one, a gate errs more often than alpha says wherever a "
-            "user sends many that are alike; leave independent out to count units"
-        )
-    return [f"Warning: {line}." for line in found]
-
-
-def _warning_of_harm(plan: Plan, rate_per_s: float) -> list[str]:
-    """However long one waits, the last share's hold may cost this much, by the bound that an equal canary gets."""
-    ramp = plan.ramp
-    if not isinstance(ramp, Adaptive):
-        return []
-    hold = rate_per_s * ramp.hold / 1_000 * ramp.to / PPM
-    costs = [(hold + error_requests(margin, weight_ppm=int(ramp.to), plan=plan)) * margin for margin in GRID]
-    least = min(costs) * len(plan.canaries)
-    if least <= ramp.harm_budget:
-        return []
-    return [
-        f"a step to {share_text(ramp.to)} for {_time(ramp.hold)} may cost {least:,.0f} extra failed requests at best, "
-        f"and the harm budget is {ramp.harm_budget}: it is hardly ever taken"
-    ]
-
-
-def _warnings_of_rate(plan: Plan, paces: list[Pace], rate_per_s: float) -> list[str]:
-    limits, found = plan.limits, _warning_of_harm(plan, rate_per_s)
-    holds_ms = sum(pace.stage.hold_ms for pace in paces)
-    total_ms = _total_ms(paces)
-    if total_ms >= limits.max_duration > holds_ms:
-        limit = _time(limits.max_duration)
-        found.append(f"expected after {_time(total_ms)}, and max_duration {limit} rolls back what is not promoted")
-    seen = _arriving(paces[0].stage, rate_per_s, limits.no_data.after)
-    if seen < SILENT_GAPS:
-        found.append(
-            f"at {share_text(paces[0].stage.weight_ppm)} of {rate_per_s:g}/s only {seen:.2g} requests come in "
-            f"{_time(limits.no_data.after)}: a healthy canary will look silent; start higher or raise no_data.after"
-        )
-    for index, pace in enumerate(paces):
-        if (pace.lasts_ms or 0.0) - pace.stage.hold_ms >= limits.inconclusive.after:
-            waited, limit = _time(pace.lasts_ms), _time(limits.inconclusive.after)
-            found.append(f"step {index + 1} is expected to last {waited}, and inconclusive.after is {limit}")
-    return found
-
-
-def _warnings_of_alpha(plan: Plan) -> list[str]:
-    if plan.alpha <= ALPHA_PASS * 2:
-        return []
-    return [f"alpha {plan.alpha:g} rolls back up to 1 in {1 / plan.alpha:.2g} healthy releases"]
-
-
-def _total_ms(paces: list[Pace]) -> float:
-    return sum(pace.lasts_ms or 0.0 for pace in paces)
-
-
-def _time(duration_ms: float | None) -> str:
-    """Rounded up to whole seconds from one second on: nobody plans with milliseconds."""
-    whole_ms = round(duration_ms or 0.0)
-    return duration_text(whole_ms if whole_ms < 1_000 else -(-whole_ms // 1_000) * 1_000)

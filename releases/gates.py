@@ -35,7 +35,8 @@ from releases.unit_gates import (
     UnitQuantileGate,
     UnitQuantileKnown,
 )
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 

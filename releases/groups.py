@@ -12,7 +12,8 @@ from detectors.blocks import Block
 from releases.counting import Counting
 from releases.gates import Gate, Known, gate_of
 from releases.release_state import Release
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 

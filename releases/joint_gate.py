@@ -23,7 +23,7 @@ from detectors.summaries.scatter import Scatter
 from detectors.summaries.summary import Summary
 from detectors.vector_batches import VectorBatch
 from schemas.basis import Coordinate
-from schemas.plan import Metric
+from schemas.metric import Metric
 
 LEARN_VALUES = 100
 """Values of the baseline, of each metric, from which scales, means and standard deviations are taken."""

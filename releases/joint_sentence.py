@@ -6,7 +6,7 @@ from releases.joint_gate import ENOUGH, Difference, JointGate, JointKnown
 from releases.sentence import once_in, quantity
 from releases.wording import names_text
 from schemas.evidence import Verdict
-from schemas.plan import Metric
+from schemas.metric import Metric
 
 
 def joint_sentence(gate: JointGate, known: JointKnown, found: tuple[int, str, Verdict, float], canary: str) -> str:

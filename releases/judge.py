@@ -21,7 +21,8 @@ from releases.groups import Group
 from releases.harm import HarmState
 from releases.joint_gate import JointKnown, Learned
 from releases.split_check import SplitSeen, follow, see, start_split
-from schemas.plan import JOINT, Metric, Plan
+from schemas.metric import JOINT, Metric
+from schemas.plan import Plan
 from schemas.route import Route
 
 _NO_UNITS = UnitsSeen.none()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 MARGIN_MAX = 0.99

@@ -11,7 +11,7 @@ from detectors.label_batches import label_batch
 from detectors.sequential.effect import Estimate
 from detectors.sequential.label_mix import LabelMix, LabelMixState
 from releases.margins import Margins
-from schemas.plan import Metric
+from schemas.metric import Metric
 
 
 class MixKnown(msgspec.Struct, frozen=True, eq=False, weakref=True, tag="mix"):

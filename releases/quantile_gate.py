@@ -12,7 +12,8 @@ from detectors.sequential.averaging import log_either
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Estimate
 from detectors.sequential.exceedance import Exceedance, ExceedanceState
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 NO_MARGIN = 0.99

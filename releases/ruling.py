@@ -17,7 +17,8 @@ from releases.remembered import remembered
 from releases.split_evidence import split_broken
 from releases.verdict import combine
 from schemas.evidence import Verdict
-from schemas.plan import JOINT, Metric, Plan
+from schemas.metric import JOINT, Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 PASS_THRESHOLD = math.log(1 / ALPHA_PASS)

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from detectors.gaussian.seasonal import SeasonalGaussian
 from releases.wording import duration_text
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 
 WINDOW_MS = 5_000
 """Log time that one observed value covers."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from detectors.sequential.effect import Estimate
 from releases.wording import delay_text
-from schemas.plan import DELAY, Metric
+from schemas.metric import DELAY, Metric
 
 _SUFFIX_MS = ("_ms",)
 

@@ -26,7 +26,8 @@ from detectors.unit_strays import bucket_of_strays, with_strays
 from releases.budget import ALPHA_PASS
 from releases.margins import Margins
 from releases.quantile_gate import NO_MARGIN
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 
 

@@ -26,7 +26,8 @@ from releases import watch_vectors
 from releases.seasons import WINDOW_MS, season_text, seasonal_of
 from releases.sentence import amount, quantity
 from schemas.evidence import Evidence, Verdict
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 
 OBSERVER = OnlineGaussian(forgetting=0.02)
 COMPARER = TwoSample()

@@ -9,7 +9,7 @@ import click
 from streams.cli.options import parent_option, settings_option
 from streams.cli.table import EXIT_DONE
 from streams.ingest.heap import keep_freed_memory
-from streams.ingest.loop import run_ingest
+from streams.ingest.process import run_ingest
 from streams.ingest.settings import IngestSettings
 from streams.kafka import client_properties, wait_for_broker
 from streams.kafka_reader import bounds

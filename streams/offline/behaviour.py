@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from detectors.arrays import Flags, Floats, Ints
-from schemas.plan import DELAY
+from schemas.metric import DELAY
 from streams.offline.changes import Change, Effect
 from streams.offline.distributions import Quantity
 

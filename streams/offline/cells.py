@@ -13,7 +13,7 @@ from detectors.coordinates import vectors_of
 from detectors.panes import pane_of
 from detectors.summaries.log_histogram import bin_of
 from schemas.basis import Basis
-from schemas.plan import DELAY
+from schemas.metric import DELAY
 from schemas.report import Cell, LabelCell, MetricCell, ScatterCell
 from streams.offline.arrivals import STEP_MS
 from streams.offline.drawing import Drawn

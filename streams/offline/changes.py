@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from schemas.file_errors import RuleError
-from schemas.plan import DELAY
+from schemas.metric import DELAY
 from schemas.scenario import Correlation, Scenario
 from schemas.units import Duration, Fraction
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from schemas.file_errors import RuleError
-from schemas.plan import DELAY
+from schemas.metric import DELAY
 from schemas.scenario import Feedback, Scenario, Shape
 from streams.offline import behaviour
 from streams.offline.arrivals import STEP_MS, arrivals, expected_requests, middle_ms

@@ -21,7 +21,8 @@ from detectors.unit_batches import UnitBatch
 from releases.budget import ALPHA_PASS
 from releases.margins import Margins
 from releases.ramps.ramp import stages_of
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 from streams.offline.fleet_columns import BAD, Columns, N
 

@@ -15,7 +15,8 @@ from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from releases.gates import gate_of
-from schemas.plan import Metric, Plan
+from schemas.metric import Metric
+from schemas.plan import Plan
 from schemas.units import PPM
 from streams.offline.fleet_columns import BAD, Columns, N
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from releases.explain import explain, paces_of
+from releases.explain import explain
+from releases.paces import paces_of
 from releases.ramp_picture import COLUMNS, ramp_picture
 from schemas.plan import parse_plan
 from schemas.units import PPM

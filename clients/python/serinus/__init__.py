@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from serinus.choice import Choice
 from serinus.clocks import Clock
 from serinus.emitter import Emitter, EmitterStats
 from serinus.request import Request
-from serinus.router import Choice, Router, RouterState
+from serinus.router import Router
+from serinus.router_state import RouterState
 from serinus.splitter import Split, bucket_of, split_buckets
 
 __all__ = [

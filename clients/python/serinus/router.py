@@ -6,80 +6,23 @@ import random
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 from msgspec import to_builtins
 
 from serinus import forks
+from serinus.choice import Choice
 from serinus.clocks import Clock
 from serinus.control_topic import ControlTopic
 from serinus.kafka import Config, check_brokers
 from serinus.lease import Lease, Outcome, Snapshot
 from serinus.quiet_log import QuietLog
 from serinus.route import MAX_LEASE_MS, Route, splits_of
+from serinus.router_state import RouterState
 from serinus.segment import Attributes, segment_of
 from serinus.splitter import BUCKETS, bucket_of
 
 CONTROL_TOPIC = "canary.control"
-
-
-class Choice(NamedTuple):
-    """A version and what led to it, for the request's event.
-
-    Parameters
-    ----------
-    version: who answers.
-    epoch, bucket: None when the fallback answers for want of a lease; a forced version has no bucket.
-    segment: as given, or as named by the attributes.
-    forced: a tester asked for this version; its event says so and is counted apart.
-    shadow: the version that gets a copy of this request, whose answer must not be used; its event is marked too.
-    """
-
-    version: str
-    epoch: int | None
-    bucket: int | None
-    segment: str = ""
-    forced: bool = False
-    shadow: str | None = None
-
-
-@dataclass(frozen=True)
-class RouterState:
-    """What a health page shows.
-
-    Parameters
-    ----------
-    service, fallback, topic: as configured; the fallback is the route's own once there is one.
-    on_fallback: whether every request goes to the fallback now.
-    reason: why, in one sentence; empty while the lease holds.
-    epoch, release_id, release_state, weights_ppm: of the newest route.
-    lease_remaining_ms: until the fallback takes over, 0 if it has.
-    connected: whether the control topic could be read at the last look.
-    records: number of records by outcome.
-    choose_failures: requests that got the fallback because their arguments could not be used.
-    last_error: what was wrong with the last invalid route.
-    salt, rules, segments, shadow_ppm: of the newest route, for who splits by other means; as in the route's JSON.
-    """
-
-    service: str
-    fallback: str
-    topic: str
-    on_fallback: bool
-    reason: str
-    epoch: int | None
-    release_id: str
-    release_state: str
-    weights_ppm: dict[str, int]
-    lease_remaining_ms: int
-    connected: bool
-    records: dict[str, int]
-    choose_failures: int
-    last_error: str
-    salt: str = ""
-    rules: tuple[dict[str, Any], ...] = ()
-    segments: tuple[dict[str, Any], ...] = ()
-    shadow_ppm: dict[str, int] = field(default_factory=dict)
 
 
 class Router:

@@ -14,7 +14,7 @@ from schemas.dead_letter import decode_dead_letter
 from schemas.event import encode_event
 from schemas.inputs import decode_input
 from schemas.report import Report
-from streams.ingest.loop import EXIT_DEPENDENCY, EXIT_OK, EXIT_WRONG_INPUT, run_ingest
+from streams.ingest.process import EXIT_DEPENDENCY, EXIT_OK, EXIT_WRONG_INPUT, run_ingest
 from streams.ingest.settings import IngestSettings
 from streams.service_partition import partition_of
 from tests.streams.ingest.samples import event
@@ -120,7 +120,7 @@ def test_events_become_reports_and_restarts_count_nothing_twice(brokers: str) ->
 
 def test_a_create_time_topic_is_refused(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Producers' timestamps are refused with exit code 2 before anything is counted."""
-    monkeypatch.setattr("streams.ingest.loop.topic_identity", lambda _: "some-id")
+    monkeypatch.setattr("streams.ingest.process.topic_identity", lambda _: "some-id")
     # The mock cluster knows no ids.
     monkeypatch.setattr("streams.ingest.loop.TopicIds", lambda _: None)
     produce(brokers, [encode_event(event())], log_ms=1_763_632_800_000)

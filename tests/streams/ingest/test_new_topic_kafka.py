@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.event import encode_event
 from schemas.inputs import decode_input
 from schemas.report import Report
-from streams.ingest.loop import EXIT_DEPENDENCY, EXIT_OK, run_ingest
+from streams.ingest.process import EXIT_DEPENDENCY, EXIT_OK, run_ingest
 from streams.ingest.settings import IngestSettings
 from streams.ingest.topic_identity import topic_identity
 from tests.streams.ingest.samples import event
