@@ -134,6 +134,8 @@ def _evidence(
 ) -> Evidence:
     canary, gate, verdict, _ = found
     row, segment, log_evidence, share_ppm = shown
+    # Any of several canaries may show this by chance.
+    by_chance = log_evidence - math.log(len(plan.canaries))
     judge = gate_in(plan, gate, state.counting)
     estimate = judge.estimate(known, row)
     arms = Arms(canary, estimate.canary, plan.baseline, estimate.baseline)
@@ -155,7 +157,7 @@ def _evidence(
     match verdict:
         case Verdict.FAIL:
             newest = lately_text(gate, arms, estimate, f"{where}{by_unit}", detail)
-            sentence = f"{newest + delays if newest else counts}; {once_in(log_evidence)}"
+            sentence = f"{newest + delays if newest else counts}; {once_in(by_chance)}"
         case Verdict.PASS:
             sentence = f"{counts}; more than {margin} worse is excluded"
         case Verdict.NO_DATA:
@@ -171,7 +173,7 @@ def _evidence(
             if gate.level is not None and estimate.canary is None:
                 sentence = f"{gate.label}: still learning where that of {plan.baseline} is"
     if isinstance(judge, JointGate) and isinstance(known, JointKnown):
-        sentence = joint_sentence(judge, known, (row, segment, verdict, log_evidence), canary)
+        sentence = joint_sentence(judge, known, (row, segment, verdict, by_chance), canary)
     return Evidence(
         metric=gate.label,
         segment=segment,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import msgspec
 import pytest
 
@@ -10,6 +12,7 @@ from detectors.summaries.summary import Summary
 from releases.asking import ask
 from releases.assessment import assess
 from releases.judge import JudgeState, observe, start_judge
+from releases.sentence import once_in
 from schemas.command import Verb
 from schemas.decision import Action, State
 from schemas.evidence import Verdict
@@ -121,5 +124,8 @@ def test_the_judge_names_those_that_failed() -> None:
     v2, v4 = words.reason.split("; error_rate ", 1)
     assert v2.startswith("error_rate 30 % (v2) vs 1 % (v1)")
     assert v4.startswith("20 % (v4) vs 1 % (v1)")
+    row = next(row for row in words.evidence if row.version == "v4" and row.verdict is Verdict.FAIL)
+    assert row.log_evidence is not None
+    assert row.sentence.endswith(once_in(row.log_evidence - log(3))), "any of the three may show it by chance"
     left = msgspec.structs.replace(release, weights_ppm={"v1": 990_000, "v3": 10_000}, stopped=("v2", "v4"))
     assert ask(left, judge, now_ms=0)[1].failed == ()
