@@ -45,9 +45,9 @@ RAMPS = {
         "{kind: stages, steps: [{weight: 1%, hold: 2m}, {weight: 5%, hold: 5m}, {weight: 25%, hold: 5m}, "
         "{weight: 50%, hold: 10m}]}"
     ),
-    "stages, 4 min": (
-        "{kind: stages, steps: [{weight: 1%, hold: 1m}, {weight: 5%, hold: 1m}, {weight: 25%, hold: 1m}, "
-        "{weight: 50%, hold: 1m}]}"
+    "stages, 6 min": (
+        "{kind: stages, steps: [{weight: 1%, hold: 1m}, {weight: 5%, hold: 1m}, {weight: 25%, hold: 2m}, "
+        "{weight: 50%, hold: 2m}]}"
     ),
     "linear, 22 min": "{kind: linear, from: 1%, to: 50%, over: 22m}",
     "exponential, 21 min": "{kind: exponential, from: 1%, to: 50%, factor: 2, every: 3m}",
@@ -182,7 +182,8 @@ def write(runs: dict[str, dict[str, dict[str, Any]]]) -> None:
     holds = {
         ramp: sum(s.hold_ms for s in stages_of(plan_of(ramp).ramp)) / 60_000 for ramp in RAMPS if ramp != "adaptive"
     }
-    result = {"good": list(GOOD), "bad": excess, "hold_minutes": holds, "runs": runs}
+    kept = {ramp: runs[ramp] for ramp in (*RAMPS, THOMPSON) if ramp in runs}
+    result = {"good": list(GOOD), "bad": excess, "hold_minutes": holds, "runs": kept}
     RESULT.write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

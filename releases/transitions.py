@@ -158,7 +158,10 @@ def stopped(release: Release, versions: tuple[str, ...], why: str) -> Move:
     before = release.canary_weights_ppm
     weights = before | dict.fromkeys(versions, 0)
     names = tuple(version for version in release.plan.canaries if version in {*release.stopped, *versions})
-    after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), stopped=names)
+    # The one that was furthest may be gone: the ramp goes on from where the others are.
+    opened = sum(stage.weight_ppm <= max(weights.values()) for stage in release.stages)
+    shares = weights_of(release.plan, weights)
+    after = msgspec.structs.replace(release, weights_ppm=shares, stopped=names, opened=opened)
     left = names_text(versions)
     if not release.shadowing:
         left = weights_text({version: before[version] for version in versions}, word="from")

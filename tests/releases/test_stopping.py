@@ -129,3 +129,14 @@ def test_the_judge_names_those_that_failed() -> None:
     assert row.sentence.endswith(once_in(row.log_evidence - log(3))), "any of the three may show it by chance"
     left = msgspec.structs.replace(release, weights_ppm={"v1": 990_000, "v3": 10_000}, stopped=("v2", "v4"))
     assert ask(left, judge, now_ms=0)[1].failed == ()
+
+
+def test_the_ramp_goes_on_from_where_the_others_are() -> None:
+    """The one that failed was ahead by an operator's order: no step is left out because of it."""
+    story = Story(plan_of(TWO_CANARIES))
+    story.command(Verb.SET_WEIGHT, version="v2", weight_ppm=400_000)
+    assert story.release.opened == 3
+    failing(story, "v2")
+    assert (story.release.opened, story.release.next_share_ppm) == (1, 50_000)
+    story.keep(Verdict.PASS, 3 * MINUTE_MS, canary_requests={"v3": 3})
+    assert story.release.canary_weights_ppm == {"v2": 0, "v3": 50_000}
