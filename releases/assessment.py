@@ -17,7 +17,7 @@ from releases.joint_gate import JointGate, JointKnown
 from releases.joint_sentence import joint_sentence
 from releases.judge import JudgeState, gate_in
 from releases.margins import margin_at
-from releases.ruling import Found, by_group, found_of, reluctance, with_split
+from releases.ruling import Found, by_group, found_of, with_split
 from releases.sentence import Arms, comparison, degradation, lately_text, once_in
 from releases.split_evidence import split_evidence
 from schemas.evidence import Evidence, Verdict
@@ -74,7 +74,7 @@ def assess(
     verdict = with_split([one.verdict for one in found], broken=broken)
     reason = split.sentence if split is not None and broken and verdict is Verdict.ERROR else None
     reason = reason or _reason(verdict, evidence, grouped=groups is not None)
-    if verdict is Verdict.PASS and (short := reluctance(plan, state, running, for_share_ppm)):
+    if verdict is Verdict.PASS and (short := harm_budget.shortage(plan, state.harm, running, for_share_ppm)):
         verdict, reason = Verdict.INCONCLUSIVE, short
     elif verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
         reason = f"{reason}; {spent}"

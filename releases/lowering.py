@@ -8,9 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from releases.harm import HarmState, expected_requests
-from releases.judge import JudgeState
 from releases.release_state import Release
-from releases.suspicion import suspicion
 from releases.wording import duration_text, share_text
 from schemas.plan import Plan
 from schemas.ramp import Adaptive
@@ -41,37 +39,21 @@ class Likely(NamedTuple):
         return self.so_far + self.per_share * weight_ppm / PPM
 
 
-SUSPECTED_PPM = 100_000
-"""Where harm is suspected, each canary has this share at most. What one of its requests tells grows with the baseline's
-share: a harmful canary is found out at a tenth with about half of the harm that it would do at one half."""
-
-
-def lowering(release: Release, judge: JudgeState) -> Lowering | None:
-    """Where to go down to; None when the present share is within the budget and nothing is suspected.
+def lowering(release: Release, harm: HarmState) -> Lowering | None:
+    """Where to go down to; None when the present share is within the budget, or nobody limits it.
 
     What opens a share is the worst that is plausible; what closes it again is what has most likely happened, so that a
     healthy canary is not lowered for being little known. Of the lower shares it is the largest with which another hold
-    is within the budget, and the ramp's first when there is none; at most :data:`SUSPECTED_PPM` where harm is suspected
-    (:mod:`releases.suspicion`).
+    is within the budget, and the ramp's first when there is none.
     """
     ramp, present_ppm = release.plan.ramp, max(release.canary_weights_ppm.values())
-    below = [rung.weight_ppm for rung in release.stages if rung.weight_ppm < present_ppm]
-    if not isinstance(ramp, Adaptive) or not below:
+    if not isinstance(ramp, Adaptive) or not present_ppm:
         return None
-    return _overspent(release, ramp, judge.harm, below) or _suspected(release, judge, below)
-
-
-def _suspected(release: Release, judge: JudgeState, below: list[int]) -> Lowering | None:
-    found = suspicion(release.plan, judge, release.running)
-    if found is None or max(release.canary_weights_ppm.values()) <= SUSPECTED_PPM:
-        return None
-    return Lowering(max((share for share in below if share <= SUSPECTED_PPM), default=below[0]), found.text)
-
-
-def _overspent(release: Release, ramp: Adaptive, harm: HarmState, below: list[int]) -> Lowering | None:
-    present_ppm = max(release.canary_weights_ppm.values())
     likely = likely_harm(release.plan, harm, release.running)
     if likely is None or likely.after(present_ppm) <= ramp.harm_budget:
+        return None
+    below = [rung.weight_ppm for rung in release.stages if rung.weight_ppm < present_ppm]
+    if not below:
         return None
     to_ppm = next((share for share in reversed(below) if likely.after(share) <= ramp.harm_budget), below[0])
     reason = (

@@ -15,7 +15,6 @@ from releases.groups import GroupsAsked, allotted_ppm
 from releases.judge import JudgeState, gate_in
 from releases.remembered import remembered
 from releases.split_evidence import split_broken
-from releases.suspicion import gate_logs, suspicion
 from releases.verdict import combine
 from schemas.evidence import Verdict
 from schemas.metric import JOINT, Metric
@@ -50,18 +49,10 @@ def rule(
     failed = [one for one in found if one.verdict is Verdict.FAIL]
     rollbacks = [one for one in failed if one.gate.on_fail == "rollback"]
     verdict = with_split([one.verdict for one in found], broken=split_broken(plan, state.split))
-    if verdict is Verdict.PASS and reluctance(plan, state, running, for_share_ppm):
+    if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
         verdict = Verdict.INCONCLUSIVE
     action: Literal["rollback", "hold"] = "hold" if failed and not rollbacks else "rollback"
     return Ruling(verdict, action, tuple(dict.fromkeys(one.canary for one in rollbacks or failed)))
-
-
-def reluctance(plan: Plan, state: JudgeState, running: tuple[str, ...], for_share_ppm: int) -> str | None:
-    """Why an adaptive ramp does not open what its gates would let it, in words; None when it does."""
-    suspected = suspicion(plan, state, running)
-    if suspected is not None:
-        return suspected.text
-    return harm_budget.shortage(plan, state.harm, running, for_share_ppm)
 
 
 def with_split(gates: list[Verdict], *, broken: bool) -> Verdict:
@@ -78,18 +69,17 @@ def found_of(
         known = state.known[canary]
         unknown = uncounted(state.counting, (plan.baseline, canary)) is not None
         for action in ("rollback", "hold"):
-            logs = gate_logs(plan, state, canary, action)
-            if not logs:
+            judges = [(gate, gate_in(plan, gate, state.counting)) for gate in plan.gates if gate.on_fail == action]
+            if not judges:
                 continue
-            gates = [gate for gate in plan.gates if gate.label in logs]
+            logs = {gate.label: _evidence(known[gate.label], judge, plan.by_segment) for gate, judge in judges}
             together = release_evidence(plan, logs, action)
             fails = together >= fail_threshold(plan, len(plan.canaries))
             worst = max(logs, key=lambda label: logs[label]) if fails else None
-            for gate, (label, alone) in zip(gates, logs.items(), strict=True):
+            for (gate, judge), (label, alone) in zip(judges, logs.items(), strict=True):
                 if label == worst:
                     found.append(Found(canary, gate, Verdict.FAIL, together))
                 else:
-                    judge = gate_in(plan, gate, state.counting)
                     verdict = Verdict.NO_DATA if unknown else _verdict(judge, known[label], share_ppm, alone)
                     if verdict is Verdict.NO_DATA and not unknown and _awaits(plan, state, canary, gate):
                         verdict = Verdict.INCONCLUSIVE
@@ -97,6 +87,12 @@ def found_of(
                         verdict = combine(each for _, each, _ in by_group(plan, state, canary, gate, groups))
                     found.append(Found(canary, gate, verdict, alone))
     return found
+
+
+@remembered
+def _evidence(known: Known, judge: Gate, by_segment: bool) -> float:
+    """Half on the total, half spread over the segments; of a plan that does not judge by segment the total alone."""
+    return judge.evidence(known) if by_segment else judge.harm(known)[0]
 
 
 def _awaits(plan: Plan, state: JudgeState, canary: str, gate: Metric) -> bool:

@@ -15,7 +15,7 @@ from schemas.plan import Plan
 def first_step(release: Release) -> Release:
     """A release as it begins: with copies where the plan wants them first, else at the ramp's first share."""
     plan, shadows = release.plan, release.plan.ramp.shadow is not None
-    weights = {} if shadows else dict.fromkeys(plan.canaries, release.stages[0].weight_ppm)
+    weights = {} if shadows else dict.fromkeys(release.running, release.stages[0].weight_ppm)
     changes: dict[str, Any] = {
         "weights_ppm": weights_of(plan, weights), "opened": 0 if shadows else 1, "shadowing": shadows
     }  # fmt: skip

@@ -163,7 +163,7 @@ def stopped(release: Release, versions: tuple[str, ...], why: str) -> Move:
     shares = weights_of(release.plan, weights)
     after = msgspec.structs.replace(release, weights_ppm=shares, stopped=names, opened=opened)
     left = names_text(versions)
-    if not release.shadowing:
+    if release.canary_share_ppm:
         left = weights_text({version: before[version] for version in versions}, word="from")
     goes_on = f"{names_text(after.running)} {'goes' if len(after.running) == 1 else 'go'} on"
     return Move(after, Action.STOP, f"Stopped {left}, {goes_on}{_because(why)}")

@@ -199,7 +199,7 @@ def _judged(stored: Stored, release: Release, judge: JudgeState, requests: dict[
         through=_through(stored),
         fail_action=said.fail_action,
         failed=said.failed,
-        lowering=lowering(release, judge),
+        lowering=lowering(release, judge.harm),
     )
 
 

@@ -153,7 +153,8 @@ class Safety:
         self, release: Followed, decision: Decision, input_: MachineInput, rises: set[tuple[str, str]], shares: Shares
     ) -> None:
         names = group_names(release.plan)
-        least = dict.fromkeys(release.plan.canaries, stages_of(release.plan.ramp)[0].weight_ppm)
+        begun = [version for version in release.plan.canaries if version not in release.stopped]
+        least = dict.fromkeys(begun, stages_of(release.plan.ramp)[0].weight_ppm)
         first: Shares = {name: {} for name in names} | {names[0]: least}
         if isinstance(input_, Commanded):
             command = input_.command

@@ -58,7 +58,7 @@ def test_the_estimate_is_the_difference_within_blocks() -> None:
 
 
 def asked(story: Story, known: JudgeState) -> Lowering | None:
-    return lowering(story.release, known)
+    return lowering(story.release, known.harm)
 
 
 def test_it_goes_down_to_what_the_budget_has_room_for() -> None:
@@ -80,7 +80,7 @@ def test_what_is_within_the_budget_stays() -> None:
     assert asked(story, seen(120, 1)) is None
     assert asked(story, seen(120, 0)) is None
     assert asked(Story(plan_of(ADAPTIVE)), seen(200, 3)) is None
-    assert lowering(Story(plan_of(PLAN)).release, start_judge(plan_of(PLAN))) is None, "fixed ramps have no budget"
+    assert lowering(Story(plan_of(PLAN)).release, HarmState()) is None, "fixed ramps have no budget"
 
 
 def judged(story: Story, to_ppm: int, verdict: Verdict = Verdict.INCONCLUSIVE) -> None:

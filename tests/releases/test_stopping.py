@@ -140,3 +140,13 @@ def test_the_ramp_goes_on_from_where_the_others_are() -> None:
     assert (story.release.opened, story.release.next_share_ppm) == (1, 50_000)
     story.keep(Verdict.PASS, 3 * MINUTE_MS, canary_requests={"v3": 3})
     assert story.release.canary_weights_ppm == {"v2": 0, "v3": 50_000}
+
+
+def test_what_was_stopped_before_the_start_does_not_begin() -> None:
+    """A scheduled release is judged too, by what testers force: its first step is that of the others."""
+    plan = plan_of(TWO_CANARIES.replace("kind: stages,", "kind: stages, start: 2025-11-20T11:00:00Z,"))
+    story = failing(Story(plan), "v2")
+    assert (story.last.action, story.release.state) == (Action.STOP, State.SCHEDULED)
+    assert story.last.reason.startswith("Stopped v2, v3 goes on: ")
+    story.wait(2 * 60 * MINUTE_MS).tick()
+    assert story.release.weights_ppm == {"v1": 990_000, "v3": 10_000}
