@@ -23,15 +23,16 @@ from streams.worker.tiers import Span
 CHECKPOINT_S = 1.0
 """While anything changes, a partition is stored this often."""
 
-SHARE_MAX = 0.25
-"""So much of the time a worker waits for its checkpoints at most. Inputs wait meanwhile: where Kafka takes a second to
-acknowledge, a checkpoint takes up to four, and one a second later would leave no time to make up what is behind."""
-
 COUNTED_S = 3.0
 """A service of which requests are counted and nothing is judged is stored this often, with its windows."""
 
 REWRITE_S = 10.0
 """Every service is stored at least this often: its ``replay_from`` is how far back a recovery has to read."""
+
+SHARE_MAX = 0.25
+"""So much of the time a worker waits for its checkpoints, if that asks for no more than :data:`REWRITE_S` between them.
+Inputs wait meanwhile: where Kafka takes a second to acknowledge, a checkpoint takes up to four, and one a second later
+would leave no time to make up what is behind."""
 
 TOGETHER_MAX = 32
 """So many records are made, sent and waited for at once: sent one by one, each costs a request, and the wait for it."""
@@ -75,7 +76,7 @@ class Checkpointer:
     def due(self) -> bool:
         """Whether it is time for one."""
         wait_s = max(CHECKPOINT_S, self._took_s * (1 / SHARE_MAX - 1))
-        return self._now_s() - self.stored_s >= wait_s
+        return self._now_s() - self.stored_s >= min(wait_s, REWRITE_S)
 
     async def write(self, *, everything: bool = False) -> int:
         """Store what changed; called only when the effects of all inputs so far are acknowledged (rule 11).

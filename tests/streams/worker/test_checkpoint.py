@@ -114,3 +114,21 @@ def test_slow_acknowledgements_make_checkpoints_rarer(monkeypatch: pytest.Monkey
     monkeypatch.setattr(broker, "store", slow)
     worker.read()
     assert 10 < waited_s <= worker.now_s / 4 + 5
+
+
+def test_an_outage_does_not_put_off_the_next_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that took a minute is followed by another after ten seconds, not after three minutes."""
+    here = [cell("chat", "v1", ts_ms=START_MS, n=1, errors=0)]
+    log: Log = [(report(source=0, slice_no=SLICE + i, through=i, cells=here), START_MS + i) for i in range(200)]
+    broker = MemoryBroker()
+    worker, began_s = Lifetime(broker, log), list[float]()
+
+    async def slow(partition: int, key: bytes, value: bytes | None) -> None:
+        began_s.append(worker.now_s)
+        worker.now_s += 60.0 if len(began_s) == 1 else 0.01
+        broker.table[key] = value or b""
+
+    monkeypatch.setattr(broker, "store", slow)
+    worker.read()
+    over_s = began_s[0] + 60.0
+    assert min(at_s for at_s in began_s if at_s > over_s + 1.0) < over_s + 12.0
