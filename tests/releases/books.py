@@ -44,7 +44,7 @@ def present_of(release: Followed) -> tuple[str, dict[str, int]]:
     names = group_names(release.plan)
     opened = [name for name in names if release.shares.get(name)]
     if not opened:
-        return names[0], dict.fromkeys(release.plan.canaries, 0)
+        return names[0], dict.fromkeys((v for v in release.plan.canaries if v not in release.stopped), 0)
     return opened[-1], release.shares[opened[-1]]
 
 
