@@ -53,11 +53,11 @@ def release_evidence(plan: Plan, gates: Mapping[str, float], action: Literal["ro
     return log_average([gates.get(label, 0.0) for label in weights], list(weights.values()))
 
 
-def fail_threshold(plan: Plan, versions: int) -> float:
-    """Logarithm of the averaged e-value of one version at which it is found worse: versions / alpha.
+def fail_threshold(plan: Plan) -> float:
+    """Logarithm of the averaged e-value of one canary at which it is found worse: canaries of the plan / alpha.
 
     >>> from schemas.plan import EXAMPLE, parse_plan
-    >>> math.isclose(fail_threshold(parse_plan(EXAMPLE, file="plan.yaml"), 1), math.log(20))
+    >>> math.isclose(fail_threshold(parse_plan(EXAMPLE, file="plan.yaml")), math.log(20))
     True
     """
-    return math.log(versions / plan.alpha)
+    return math.log(len(plan.canaries) / plan.alpha)

@@ -222,7 +222,7 @@ def _set_weight(release: Release, command: Command) -> Move | str:
             f"would have no traffic to compare with; promote gives {version} everything"
         )
     # The ramp goes on from the first stage above the canary that is furthest.
-    opened = sum(stage.weight_ppm <= max(weights.values()) for stage in release.stages)
+    opened = release.opened_at(max(weights.values()))
     # The groups before go on with the canaries that go on here; with all at 0 they keep those that were left.
     joined = tuple(version for version in release.joined if weights[version]) or release.joined
     shares = weights_of(release.plan, weights)

@@ -72,10 +72,12 @@ def _needed(plan: Plan, gate: Metric, weight_ppm: int, for_share_ppm: int) -> fl
 
 
 def arriving(stage: Stage, rate_per_s: float, lasts_ms: float) -> float:
+    """Requests of one canary in a stage that lasts this long, with this many of the whole service a second."""
     return rate_per_s * stage.weight_ppm / PPM * lasts_ms / 1_000
 
 
 def total_ms(paces: list[Pace]) -> float:
+    """How long all steps are expected to take together; 0 without a request rate."""
     return sum(pace.lasts_ms or 0.0 for pace in paces)
 
 

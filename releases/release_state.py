@@ -129,6 +129,10 @@ class Release(msgspec.Struct, frozen=True):
         """Whether anybody may meet a canary: who takes the ramp's steps now, or a user group that has taken them."""
         return bool(self.canary_share_ppm or self.group)
 
+    def opened_at(self, weight_ppm: int) -> int:
+        """How many stages of the ramp are open when the canary that is furthest has this share."""
+        return sum(stage.weight_ppm <= weight_ppm for stage in self.stages)
+
     @property
     def next_share_ppm(self) -> int:
         """The share of all canaries together after the next step; the whole when promotion comes next.

@@ -74,7 +74,7 @@ def found_of(
                 continue
             logs = {gate.label: _evidence(known[gate.label], judge, plan.by_segment) for gate, judge in judges}
             together = release_evidence(plan, logs, action)
-            fails = together >= fail_threshold(plan, len(plan.canaries))
+            fails = together >= fail_threshold(plan)
             worst = max(logs, key=lambda label: logs[label]) if fails else None
             for (gate, judge), (label, alone) in zip(judges, logs.items(), strict=True):
                 if label == worst:

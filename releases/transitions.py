@@ -159,7 +159,7 @@ def stopped(release: Release, versions: tuple[str, ...], why: str) -> Move:
     weights = before | dict.fromkeys(versions, 0)
     names = tuple(version for version in release.plan.canaries if version in {*release.stopped, *versions})
     # The one that was furthest may be gone: the ramp goes on from where the others are.
-    opened = sum(stage.weight_ppm <= max(weights.values()) for stage in release.stages)
+    opened = release.opened_at(max(weights.values()))
     shares = weights_of(release.plan, weights)
     after = msgspec.structs.replace(release, weights_ppm=shares, stopped=names, opened=opened)
     left = names_text(versions)
@@ -229,7 +229,7 @@ def lowered(release: Release, lowering: Lowering) -> Move:
     """Less than before, and the ramp goes on from there."""
     before, to_ppm = release.canary_weights_ppm, lowering.to_ppm
     weights = {version: min(share, to_ppm) for version, share in before.items()}
-    opened = sum(stage.weight_ppm <= to_ppm for stage in release.stages)
+    opened = release.opened_at(to_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
     was = weights_text(release.running_weights_ppm, word="from")
     return Move(after, Action.LOWER, f"Lowered {weights_text(after.running_weights_ppm)} ({was}): {lowering.reason}")

@@ -127,7 +127,7 @@ class Fleet:
         if np.isnan(logs).any():
             raise ValueError("the evidence of a gate is not a number")
         weights = np.log(list(gate_weights(self._plan).values()))[:, None]
-        failed = np.logaddexp.reduce(logs + weights, axis=0) >= fail_threshold(self._plan, 1)
+        failed = np.logaddexp.reduce(logs + weights, axis=0) >= fail_threshold(self._plan)
         return self._decide(now_ms, failed, arms, logs)
 
     def _decide(self, now_ms: int, failed: Flags, arms: Floats, logs: Floats) -> Flags:

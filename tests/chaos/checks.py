@@ -46,14 +46,8 @@ def check_counts(running: Pipeline, worker: Worker, load: Load, *, began_ms: int
 
 def _by_pane(worker: Worker, service: str, began_ms: int) -> Counter[Key]:
     found: Counter[Key] = Counter()
-    from_ms: int | None = began_ms - PANE_MS
-    to_ms = int(time.time() * 1000) + PANE_MS
-    while from_ms is not None:
-        span = f"from_ms={from_ms}&to_ms={to_ms}&window_ms={PANE_MS}&limit=10000"
-        page = worker.get(f"/v1/services/{service}/windows?{span}", timeout_s=60.0)
-        for row in page["rows"]:
-            found[Key(service, row["version"], row["segment"], row["start_ms"] // PANE_MS)] += row["n"]
-        from_ms = page["next_from_ms"]
+    for row in worker.panes(service, began_ms - PANE_MS):
+        found[Key(service, row["version"], row["segment"], row["start_ms"] // PANE_MS)] += row["n"]
     return found
 
 

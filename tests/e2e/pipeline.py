@@ -146,11 +146,15 @@ class Worker:
         return found
 
     def panes(self, service: str, since_ms: int, timeout_s: float = 60.0) -> list[dict[str, Any]]:
-        """What the windows table holds of a service since then, pane by pane."""
-        span = f"from_ms={since_ms}&to_ms={int(time.time() * 1000) + PANE_MS}&window_ms={PANE_MS}&limit=10000"
-        page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s)
-        assert page["next_from_ms"] is None
-        found: list[dict[str, Any]] = page["rows"]
+        """What the windows table holds of a service since then, pane by pane, from as many pages as it takes."""
+        found: list[dict[str, Any]] = []
+        from_ms: int | None = since_ms
+        to_ms = int(time.time() * 1000) + PANE_MS
+        while from_ms is not None:
+            span = f"from_ms={from_ms}&to_ms={to_ms}&window_ms={PANE_MS}&limit=10000"
+            page = self.get(f"/v1/services/{urllib.parse.quote(service)}/windows?{span}", timeout_s)
+            found += page["rows"]
+            from_ms = page["next_from_ms"]
         return found
 
     def counted(self, service: str) -> int:

@@ -285,7 +285,9 @@ def test_the_budget_averages_and_divides_by_versions() -> None:
     plan = plan_of()
     alone = release_evidence(plan, {"error_rate": math.log(40), "latency_ms": -math.inf}, "rollback")
     assert alone == pytest.approx(math.log(20))
-    assert fail_threshold(plan, 2) == pytest.approx(math.log(40))
+    assert fail_threshold(plan) == pytest.approx(math.log(20))
+    two = plan_of(PLAN.replace("[v2]", "[v2, v3]").replace("50%", "40%"))
+    assert fail_threshold(two) == pytest.approx(math.log(40))
     assert release_evidence(plan, {}, "hold") == 0.0
 
 
