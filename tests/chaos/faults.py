@@ -24,8 +24,6 @@ PAUSE_S = (2.0, 8.0)
 DOWN_S_MAX = 10.0
 """Who is killed comes back when judgement has resumed without it, or after this long: so the spare is measured."""
 RESUMED_S_MAX = 60.0
-_BEHIND_S_MAX = 3.0
-"""A fault strikes when judgement is at most this far behind: each recovery is to be its own."""
 _KEEPS_PACE_S_MAX = 120.0
 _SERVING_S_MAX = 90.0
 
@@ -96,6 +94,7 @@ class Chaos:
     ----------
     groups : the processes of "ingest" and of "worker".
     seed : of the order, of whom a fault hits, and of how long a pause is.
+    behind_s_max : a fault strikes when judgement is at most this far behind, so that each recovery is its own.
     """
 
     def __init__(
@@ -107,11 +106,12 @@ class Chaos:
         monitor: Monitor,
         *,
         seed: int,
+        behind_s_max: float,
     ) -> None:
         self.cluster, self.running, self.groups, self.load, self.monitor = cluster, running, groups, load, monitor
         self.keeper = Keeper(process for group in groups.values() for process in group)
         self.outcomes: list[Outcome] = []
-        self._random = random.Random(seed)
+        self._random, self._behind_s_max = random.Random(seed), behind_s_max
 
     def run(self, faults: int) -> None:
         """Strike; each pair of kind and target comes once before any comes again."""
@@ -128,7 +128,7 @@ class Chaos:
 
     def _wait_for_pace(self) -> None:
         until_s = time.monotonic() + _KEEPS_PACE_S_MAX
-        while self._resumed_s(self.load.sent.copy(), _BEHIND_S_MAX) is None:
+        while self._resumed_s(self.load.sent.copy(), self._behind_s_max) is None:
             assert time.monotonic() < until_s, f"judgement does not keep pace with the load\n{self.running.logs()}"
 
     def _deck(self) -> Iterator[tuple[str, str]]:

@@ -25,10 +25,10 @@ from hypothesis.stateful import (
 from releases.lowering import Lowering
 from releases.machine import step
 from releases.machine_io import Commanded, Effect, Fenced, Judged, MachineInput, Ticked
-from releases.release_state import ReleaseState, decode_state, encode_state
+from releases.release_state import Release, ReleaseState, decode_state, encode_state
 from releases.ruling import with_split
 from schemas.command import Command, Verb
-from schemas.decision import Action
+from schemas.decision import Action, State
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
 from schemas.ramp import Adaptive
@@ -68,6 +68,12 @@ class AnySequence(RuleBasedStateMachine):
     def begin(self, plan: Plan) -> None:
         self.start(plan)
 
+    @property
+    def release(self) -> Release | None:
+        """The release that is under way."""
+        release = self.state.release
+        return release if release is not None and release.active else None
+
     def put(self, input_: MachineInput) -> None:
         before = self.state
         self.inputs.append((input_, self.now_ms))
@@ -96,9 +102,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(
         wait_ms=WAITS_MS,
-        verdicts=st.lists(
-            st.sampled_from([*[Verdict.PASS] * 3, Verdict.INCONCLUSIVE, *Verdict]), min_size=9, max_size=9
-        ),
+        verdicts=st.lists(VERDICTS, min_size=9, max_size=9),
         share_ppm=SHARES_PPM,
         silent=st.sampled_from([(), (), (), ("v2",), ("v1",), tuple(VERSIONS)]),
         broken=st.sampled_from([False] * 7 + [True]),
@@ -108,13 +112,6 @@ class AnySequence(RuleBasedStateMachine):
     ) -> None:
         self.wait(wait_ms)
         self.assess(verdicts, share_ppm, silent, broken=broken)
-
-    def overspend(self, above_ppm: int, verdict: Verdict) -> None:
-        """The budget of an adaptive ramp is found to be spent, whatever the gates say."""
-        assert self.state.release is not None
-        ramp = self.state.release.plan.ramp
-        if isinstance(ramp, Adaptive):
-            self.assess([verdict] * 9, PPM, (), lowering=Lowering(ramp.from_ + above_ppm, "numbers"))
 
     @rule(
         wait_ms=WAITS_MS,
@@ -134,28 +131,45 @@ class AnySequence(RuleBasedStateMachine):
         late_ms=st.sampled_from([0, 0, 0, 1_000, -1]),
         without=st.sampled_from([None, None, None, 0, 1]),
         says_yes=st.sampled_from([True, True, False]),
-        overspent=st.sampled_from(
-            [None, (0, Verdict.PASS), (0, Verdict.INCONCLUSIVE), (1, Verdict.ERROR), (100, Verdict.PASS)]
-        ),
     )
-    def climb(
-        self, steps: int, late_ms: int, without: int | None, says_yes: bool, overspent: tuple[int, Verdict] | None
-    ) -> None:
+    def climb(self, steps: int, late_ms: int, without: int | None, says_yes: bool) -> None:
         """Good news as soon as the step has been held, or a little before: without it few sequences get far.
 
         One canary may be stopped first: how a ramp goes on with the others is where books differ most easily.
         """
         if without is not None:
             self.set_weight(without, 0, None)
-        for number in range(steps):
+        for _ in range(steps):
             assert self.state.release is not None
             self.wait(HELD)
             self.now_ms += late_ms
             self.assess([Verdict.PASS] * 9, PPM, ())
             if says_yes and self.state.release.awaits_ppm is not None:
                 self.send(Verb.CONFIRM)
-            if overspent is not None and number == 0:
-                self.overspend(*overspent)
+
+    @precondition(lambda self: self.release is not None and isinstance(self.release.plan.ramp, Adaptive))
+    @rule(
+        steps=st.integers(1, 3),
+        above_ppm=st.sampled_from([0, 0, 1, 100]),
+        verdict=st.sampled_from([Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.ERROR]),
+    )
+    def overspend(self, steps: int, above_ppm: int, verdict: Verdict) -> None:
+        """The budget of an adaptive ramp is found to be spent after a climb, whatever the gates say."""
+        self.climb(steps, 0, None, says_yes=True)
+        assert self.state.release is not None
+        ramp = self.state.release.plan.ramp
+        assert isinstance(ramp, Adaptive)
+        self.assess([verdict] * 9, PPM, (), lowering=Lowering(ramp.from_ + above_ppm, "numbers"))
+
+    @precondition(lambda self: self.release is not None and len(self.release.running) > 1)
+    @rule(index=st.integers(0, 2), others=VERDICTS)
+    def fail_one(self, index: int, others: Verdict) -> None:
+        """One canary of several fails by all its gates."""
+        assert self.release is not None
+        its, gates = index % len(self.release.running), len(self.release.plan.gates)
+        verdicts = [others] * 9
+        verdicts[its * gates : (its + 1) * gates] = [Verdict.FAIL] * gates
+        self.assess(verdicts, PPM, ())
 
     def assess(
         self,
@@ -193,6 +207,16 @@ class AnySequence(RuleBasedStateMachine):
     )
     def command(self, verb: Verb, behind: int | None) -> None:
         self.send(verb, behind)
+
+    @precondition(lambda self: self.release is not None and self.release.state is State.PAUSED)
+    @rule(behind=st.sampled_from([None, 0, 1]))
+    def resume(self, behind: int | None) -> None:
+        self.send(Verb.RESUME, behind)
+
+    @precondition(lambda self: self.release is not None and self.release.awaits_ppm is not None)
+    @rule(behind=st.sampled_from([None, 0, 1]))
+    def confirm(self, behind: int | None) -> None:
+        self.send(Verb.CONFIRM, behind)
 
     @rule(skip_evidence=st.booleans(), version=st.sampled_from([None, *VERSIONS]), behind=st.sampled_from([None, 0, 2]))
     def promote(self, skip_evidence: bool, version: str | None, behind: int | None) -> None:
