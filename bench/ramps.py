@@ -29,11 +29,10 @@ import numpy as np
 from releases.ramps.ramp import stages_of
 from schemas.decision import State
 from schemas.plan import Plan, parse_plan
-from schemas.ramp import Adaptive
 from streams.cli.simulate import read_world
 from streams.offline.drawing import World
 from streams.offline.fleet import Fleet
-from streams.offline.simulate import START_MS, Run, simulate
+from streams.offline.simulate import START_MS, Run
 from streams.offline.traffic import Shares, Traffic
 
 FOLDER = Path(__file__).parents[1] / "examples" / "scenarios"
@@ -134,11 +133,7 @@ def simulated(task: tuple[str, str, tuple[int, ...]]) -> tuple[str, str, dict[in
     world = read_world(FOLDER / f"{scenario}.yaml", plan)
     if ramp == THOMPSON:
         return ramp, scenario, {seed: bandit(world, plan, seed) for seed in seeds}
-    if isinstance(plan.ramp, Adaptive):
-        runs = [simulate(world, plan, seed=seed).run for seed in seeds]
-    else:
-        runs = Fleet(world, plan, seeds).run()
-    return ramp, scenario, {run.seed: of_run(world, run) for run in runs}
+    return ramp, scenario, {run.seed: of_run(world, run) for run in Fleet(world, plan, seeds).run()}
 
 
 def known() -> dict[str, dict[str, dict[str, Any]]]:
@@ -164,8 +159,8 @@ def main() -> None:
             done = runs.get(ramp, {}).get(scenario, {})
             seeds = tuple(seed for seed in range(asked.seeds) if str(seed) not in done)
             # One at a time takes seconds each, side by side takes as long as one.
-            alone = ramp == THOMPSON or isinstance(plan_of(ramp).ramp, Adaptive)
-            parts = [seeds[at : at + 5] for at in range(0, len(seeds), 5)] if alone else [seeds]
+            batch = 5 if ramp == THOMPSON else 50
+            parts = [seeds[at : at + batch] for at in range(0, len(seeds), batch)]
             tasks += [(ramp, scenario, part) for part in parts if part]
     with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
         for ramp, scenario, found in pool.map(simulated, tasks):

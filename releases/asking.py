@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from releases.groups import asked_of
-from releases.harm import reckon
+from releases.harm import HarmState, reckon
 from releases.judge import JudgeState
 from releases.ramps.adaptive import within_reach
 from releases.release_state import Release
@@ -29,7 +29,7 @@ def ask(release: Release, judge: JudgeState, *, now_ms: int) -> tuple[int, Rulin
     The share, all canaries together, in parts per million, and the ruling on it.
     """
     said, share_ppm = None, release.next_share_ppm
-    for share_ppm in _shares_ppm(release, judge, now_ms=now_ms):
+    for share_ppm in shares_asked(release, judge.harm, now_ms=now_ms):
         said = rule(release.plan, judge, running=release.running, for_share_ppm=share_ppm, groups=asked_of(release))
         if said.verdict in {Verdict.PASS, Verdict.FAIL}:
             break
@@ -37,13 +37,13 @@ def ask(release: Release, judge: JudgeState, *, now_ms: int) -> tuple[int, Rulin
     return share_ppm, said
 
 
-def _shares_ppm(release: Release, judge: JudgeState, *, now_ms: int) -> list[int]:
-    """The shares to ask about, the largest first, at least one."""
+def shares_asked(release: Release, harm: HarmState, *, now_ms: int) -> list[int]:
+    """The shares to ask about, all canaries together, the largest first, at least one."""
     ramp, running = release.plan.ramp, release.running
     if not isinstance(ramp, Adaptive) or now_ms - release.step_since_ms < release.hold_ms:
         return [release.next_share_ppm]
     rungs = within_reach(ramp, opened=release.opened, present_ppm=max(release.canary_weights_ppm.values()))
-    reckoned = reckon(release.plan, judge.harm, running)
+    reckoned = reckon(release.plan, harm, running)
     affordable = [
         rung.weight_ppm * len(running)
         for rung in rungs

@@ -13,11 +13,10 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
-from releases.budget import fail_threshold, gate_weights
+from releases.lowering import Lowering
 from releases.machine import step
 from releases.machine_io import Commanded, Judged, Publish
 from releases.release_state import Release, ReleaseState
-from releases.ruling import PASS_THRESHOLD
 from schemas.command import Command, Verb
 from schemas.decision import State
 from schemas.evidence import Verdict
@@ -28,13 +27,14 @@ from streams.offline.drawing import World
 from streams.offline.fleet_blocks import Blocks
 from streams.offline.fleet_columns import N
 from streams.offline.fleet_requests import Dealt, FleetRequests
-from streams.offline.fleet_setup import columns_read, fleet_gates
+from streams.offline.fleet_setup import columns_read
 from streams.offline.fleet_splits import FleetSplits
 from streams.offline.fleet_traffic import FleetTraffic, bounds_of
+from streams.offline.fleet_verdicts import FleetVerdicts, Said
 from streams.offline.outcome import DecidedBy
 from streams.offline.simulate import START_MS, Run
 
-_MIRRORED = ("_seen_ms", "_stage", "_next_ppm", "_from_ms")
+_MIRRORED = ("_seen_ms", "_stage", "_from_ms")
 
 REASON = "simulated side by side with others; alone it tells its decisions: --seed {seed}"
 
@@ -63,8 +63,7 @@ class Fleet:
             if users or not columns.nested
             else FleetTraffic(world, columns, bounds)
         )
-        self._stride = 1 + len(world.segments)
-        self._gates = fleet_gates(plan, columns, releases=count, stride=self._stride)
+        self._verdicts = FleetVerdicts(plan, columns, releases=count, stride=1 + len(world.segments))
         self._seeds = np.array(seeds, dtype=np.int64)
         self._ended: list[Run] = []
         self._machines = [machine] * count
@@ -76,10 +75,9 @@ class Fleet:
             self._splits = FleetSplits(plan, world.segments, hashes, route)
         self.split_errors: set[int] = set()
         self._requests, self._before_onset = np.zeros((count, 2)), np.zeros(count)
-        self._compared = np.zeros(count, dtype=np.bool_)
         self._unknown = np.ones(count, dtype=np.bool_)
         self._seen_ms = np.full((count, 2), START_MS)
-        self._stage, self._next_ppm = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        self._stage = np.zeros(count, dtype=np.int64)
         self._from_ms = np.zeros((count, 2), dtype=np.int64)
         for index in range(count):
             self._mirror(index)
@@ -116,40 +114,36 @@ class Fleet:
         if heard is not None:
             arms = heard.sums[..., N].sum(axis=1)
             self._seen_ms[arms > 0] = now_ms
+            self._verdicts.hear(arms, ended_ms=now_ms - STEP_MS)
             for closed in self._blocks.add(at - 1, heard.sums):
-                both = (closed.sums[:, :, N] > 0).all(axis=1)
-                self._compared[closed.release[both]] = True
-                for gate in self._gates:
-                    gate.observe(closed.release, closed.rows, closed.sums, ended_ms=closed.ended_ms)
+                self._verdicts.observe(closed)
             if self._splits is not None and heard.dealt is not None:
                 self._splits.observe(heard.dealt, now_ms=now_ms - STEP_MS)
-        logs = np.stack([gate.evidence(self._seeds.size) for gate in self._gates])
-        if np.isnan(logs).any():
-            raise ValueError("the evidence of a gate is not a number")
-        weights = np.log(list(gate_weights(self._plan).values()))[:, None]
-        failed = np.logaddexp.reduce(logs + weights, axis=0) >= fail_threshold(self._plan)
-        return self._decide(now_ms, failed, arms, logs)
+        return self._decide(now_ms, arms, self._verdicts.evidence())
 
-    def _decide(self, now_ms: int, failed: Flags, arms: Floats, logs: Floats) -> Flags:
+    def _decide(self, now_ms: int, arms: Floats, logs: Floats) -> Flags:
         """Ask the machines whose answer can matter now."""
         waits = now_ms >= self._from_ms[:, 0]
         limits = self._plan.limits
         silence = now_ms - self._seen_ms.min(axis=1) >= min(limits.no_data.after, limits.no_data_rollback)
-        known, broken = self._known()
-        asked = failed | broken | ~known | self._unknown | waits | silence | (now_ms >= self._from_ms[:, 1])
+        failed, known = self._verdicts.failed(logs), self._verdicts.known()
+        broken = np.zeros_like(known) if self._splits is None else self._splits.broken
+        overspent = self._verdicts.overspent(self._stage)
+        asked = failed | broken | ~known | self._unknown | waits | silence | overspent | (now_ms >= self._from_ms[:, 1])
         goes_on = np.ones(asked.size, dtype=np.bool_)
         # Only what a machine has not heard before, a limit, or a PASS can make it do anything but go on.
-        news = self._unknown | silence | (now_ms >= self._from_ms[:, 1])
-        for index, verdict in self._verdicts(np.flatnonzero(asked), failed, known, broken):
+        news = self._unknown | silence | overspent | (now_ms >= self._from_ms[:, 1])
+        for index, said in self._said(now_ms, np.flatnonzero(asked), failed, known, broken).items():
+            verdict = said.verdict
             if verdict is Verdict.INCONCLUSIVE and not news[index]:
                 continue
             before = self._machines[index].release
             assert before is not None
             self._unknown[index] = verdict in {Verdict.NO_DATA, Verdict.ERROR}
-            after = self._step(index, now_ms, verdict, arms[index])
+            lowering = self._verdicts.lowering(index, before) if overspent[index] else None
+            after = self._step(index, now_ms, said, arms[index], lowering)
             if after.step_since_ms != before.step_since_ms:
-                for gate in self._gates:
-                    gate.begin_step(index)
+                self._verdicts.begin_step(index)
             self._mirror(index)
             if not after.active:
                 cause = self._cause(index, logs[:, index]) if verdict is Verdict.FAIL else None
@@ -157,28 +151,22 @@ class Fleet:
                 goes_on[index] = False
         return goes_on
 
-    def _known(self) -> tuple[Flags, Flags]:
-        """Of which releases every gate has something to say, and in which nothing that is measured can be trusted."""
-        known = self._compared.copy()
-        for gate in self._gates:
-            known &= gate.known(known.size)
-        return known, np.zeros_like(known) if self._splits is None else self._splits.broken
-
-    def _verdicts(self, asked: Ints, failed: Flags, known: Flags, broken: Flags) -> list[tuple[int, Verdict]]:
+    def _said(self, now_ms: int, asked: Ints, failed: Flags, known: Flags, broken: Flags) -> dict[int, Said]:
+        """What the judge says of each release that is asked."""
         self.split_errors.update(self._seeds[broken].tolist())
-        unknown = {one: Verdict.ERROR if broken[one] else Verdict.NO_DATA for one in asked.tolist()}
-        verdicts = [(one, Verdict.FAIL if failed[one] else unknown[one]) for one in asked.tolist()]
-        open_ = asked[~failed[asked] & known[asked] & ~broken[asked]]
-        if not open_.size:
-            return verdicts
-        judged = dict.fromkeys(open_.tolist(), Verdict.INCONCLUSIVE)
-        for gate in self._gates:
-            # One gate that does not pass is enough, and which one it is nobody is told here.
-            open_ = open_[gate.excluded(open_, self._next_ppm[open_]) >= PASS_THRESHOLD]
-        judged |= dict.fromkeys(open_.tolist(), Verdict.PASS)
-        return [(one, judged.get(one, verdict)) for one, verdict in verdicts]
+        said, open_ = dict[int, Said](), dict[int, Release]()
+        for index in asked.tolist():
+            release = self._machines[index].release
+            assert release is not None
+            if failed[index]:
+                said[index] = Said(Verdict.FAIL, release.next_share_ppm)
+            elif broken[index] or not known[index]:
+                said[index] = Said(Verdict.ERROR if broken[index] else Verdict.NO_DATA, release.next_share_ppm)
+            else:
+                open_[index] = release
+        return said | self._verdicts.says(open_, now_ms=now_ms)
 
-    def _step(self, index: int, now_ms: int, verdict: Verdict, arms: Floats) -> Release:
+    def _step(self, index: int, now_ms: int, said: Said, arms: Floats, lowering: Lowering | None) -> Release:
         state, plan = self._machines[index], self._plan
         release = state.release
         assert release is not None
@@ -187,11 +175,12 @@ class Fleet:
         state = msgspec.structs.replace(state, release=msgspec.structs.replace(release, seen_ms=seen))
         judged = Judged(
             seq=state.seq + 1,
-            verdict=verdict,
-            for_share_ppm=release.next_share_ppm,
+            verdict=said.verdict,
+            for_share_ppm=said.for_share_ppm,
             reason="as simulated",
             canary_requests={plan.canaries[0]: int(arms[1])},
             baseline_requests=int(arms[0]),
+            lowering=lowering,
         )
         self._machines[index], effects = step(state, judged, now_ms)
         for effect in effects:
@@ -208,15 +197,13 @@ class Fleet:
         limits, held = self._plan.limits, release.state is not State.RAMPING
         over_ms = release.step_since_ms + release.hold_ms
         self._stage[index] = release.opened - 1
-        self._next_ppm[index] = release.next_share_ppm
         last_ms = max(over_ms, release.resumed_ms) + limits.inconclusive.after
         self._from_ms[index] = (0 if held else over_ms, min(release.started_ms + limits.max_duration, last_ms))
 
     def _cause(self, index: int, logs: Floats) -> DecidedBy:
         """The gate with the largest evidence, and the row that shows most harm: the total or one segment."""
-        gate = self._gates[int(np.argmax(logs))]
-        row = int(np.argmax(gate.harm(index)))
-        return DecidedBy(gate.label, self._blocks.segment(index, row), gate.detector)
+        label, row, detector = self._verdicts.cause(index, logs)
+        return DecidedBy(label, self._blocks.segment(index, row), detector)
 
     def _end(self, index: int, now_ms: int | None, cause: DecidedBy | None) -> Run:
         release, onset_ms = self._machines[index].release, self._world.onset_ms
@@ -243,9 +230,8 @@ class Fleet:
         self._blocks.keep(index)
         if self._splits is not None:
             self._splits.keep(index)
-        for gate in self._gates:
-            gate.keep(index)
-        for name in ("_requests", "_before_onset", "_compared", "_unknown", *_MIRRORED):
+        self._verdicts.keep(index)
+        for name in ("_requests", "_before_onset", "_unknown", *_MIRRORED):
             setattr(self, name, getattr(self, name)[index])
 
 

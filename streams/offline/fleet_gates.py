@@ -29,15 +29,8 @@ from streams.offline.fleet_columns import BAD, Columns, N
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class FleetGate(Protocol):
-    """What a fleet asks of a gate, whatever it measures. Releases are numbered from 0."""
-
-    label: str
-
-    @property
-    def detector(self) -> str:
-        """The name that stands in a release's evidence."""
-        ...
+class FleetJudge(Protocol):
+    """What follows the blocks of all releases, which are numbered from 0."""
 
     def observe(self, release: Ints, rows: Ints, sums: Floats, *, ended_ms: int) -> None:
         """The blocks that closed at one moment.
@@ -47,6 +40,25 @@ class FleetGate(Protocol):
         release, rows : [m] of each block, by release and then by row.
         sums : [m, 2, columns] of baseline and canary.
         """
+        ...
+
+    def begin_step(self, release: int) -> None:
+        """The evidence of one release since the last step begins anew."""
+        ...
+
+    def keep(self, releases: Ints) -> None:
+        """Forget all but some releases, and number them anew."""
+        ...
+
+
+class FleetGate(FleetJudge, Protocol):
+    """What a fleet asks of a gate, whatever it measures."""
+
+    label: str
+
+    @property
+    def detector(self) -> str:
+        """The name that stands in a release's evidence."""
         ...
 
     def known(self, releases: int) -> Flags:
@@ -63,14 +75,6 @@ class FleetGate(Protocol):
 
     def excluded(self, releases: Ints, shares_ppm: Ints) -> Floats:
         """Log evidence of releases against the harm that must be excluded before their canary gets a share."""
-        ...
-
-    def begin_step(self, release: int) -> None:
-        """The evidence of one release since the last step begins anew."""
-        ...
-
-    def keep(self, releases: Ints) -> None:
-        """Forget all but some releases, and number them anew."""
         ...
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.plan import Plan
-from schemas.ramp import Adaptive
 from streams.offline.drawing import World
 from streams.offline.fleet_columns import Columns, columns_of
 from streams.offline.fleet_gates import FleetGate, GroupedGate
@@ -37,10 +36,10 @@ def columns_read(world: World, plan: Plan) -> Columns:
         for gate in plan.gates
     )
     ramp = plan.ramp
-    if not judged or isinstance(ramp, Adaptive) or ramp.segments or ramp.windows or ramp.start is not None:
+    if not judged or ramp.segments or ramp.windows or ramp.start is not None:
         judges = "rates and means of users" if by_unit else "rates, means, quantiles and output mixes of requests"
         raise ValueError(
-            f"a fleet judges {judges}, at once and by segment, with gates that roll back and ramps of known steps"
+            f"a fleet judges {judges}, at once and by segment, with gates that roll back and ramps for everyone at once"
         )
     return columns_of(world, plan, by_unit=by_unit)
 

@@ -16,12 +16,17 @@ TRAFFIC = "{rate: 50/s, segments: {eu: 70%, us: 30%}}"
 SEGMENTS = SCENARIO.replace(TRAFFIC, "{rate: 40/s, segments: {us: 60%, eu: 30%, asia: 8%, mars: 2%}}")
 QUIET = SCENARIO.replace(TRAFFIC, "{rate: 0.1/s, segments: {us: 80%, eu: 20%}}").replace("5m", "10m")
 SLOW = "canary: [{at: 20s, over: 2m, latency_ms: {times: 1.25}, error_rate: {add: 2%}}]\n"
+LONGER, WORSE = SEGMENTS.replace("5m", "10m"), "canary: [{at: 20s, over: 2m, error_rate: {add: 1%}}]\n"
 USERS = SEGMENTS.replace("{rate: 40/s,", "{rate: 40/s, users: {requests: 20, correlation: 0.3},")
 BROKEN = USERS.replace("40/s", "300/s").replace("5m", "1m") + "split: {times: 0.6}\n"
 REQUESTS = PLAN + "independent: request\n"
 TAIL = """  - {name: latency_ms, margin: 30%, statistic: p95, worse: either}
   - {name: labels.finish_reason, margin: 6%}
 """
+ADAPTIVE = PLAN.replace(
+    "{kind: stages, steps: [{weight: 20%, hold: 20s}, {weight: 50%, hold: 20s}]}",
+    "{kind: adaptive, from: 5%, to: 50%, harm_budget: 40, hold: 10s}",
+)
 EITHER = PLAN.replace("margin: 10%", "margin: 30%, worse: either")
 
 
@@ -41,6 +46,9 @@ EITHER = PLAN.replace("margin: 10%", "margin: 30%, worse: either")
         (SCENARIO, PLAN + TAIL, 2),
         (SEGMENTS + SLOW, PLAN + TAIL, 1),
         (QUIET, PLAN + TAIL, 1),
+        (SEGMENTS, ADAPTIVE, 6),
+        (LONGER + WORSE, ADAPTIVE.replace("budget: 40", "budget: 20"), 6),
+        (QUIET.replace("0.1/s", "2/s"), ADAPTIVE, 6),
     ],
     ids=[
         "healthy",
@@ -56,6 +64,9 @@ EITHER = PLAN.replace("margin: 10%", "margin: 30%, worse: either")
         "tail and mix",
         "tail and mix in segments",
         "tail and mix of hardly any traffic",
+        "adaptive",
+        "an adaptive ramp that goes down again",
+        "an adaptive ramp of little traffic",
     ],
 )
 def test_a_fleet_is_its_releases(text: str, plan: str, seeds: int) -> None:
