@@ -50,7 +50,8 @@ RAMPS = {
     ),
     "linear, 22 min": "{kind: linear, from: 1%, to: 50%, over: 22m}",
     "exponential, 21 min": "{kind: exponential, from: 1%, to: 50%, factor: 2, every: 3m}",
-    "adaptive": "{kind: adaptive, from: 1%, to: 50%, harm_budget: 50}",
+    "adaptive": "{kind: adaptive, from: 1%, to: 50%, harm_budget: 100}",
+    "adaptive, 4m holds": "{kind: adaptive, from: 3%, to: 50%, harm_budget: 200, hold: 4m}",
     "greedy": "{kind: stages, steps: [{weight: 1%, hold: 1m}, {weight: 50%, hold: 1m}]}",
 }
 GOOD = ("healthy", "healthy-diurnal", "improved")
@@ -175,7 +176,7 @@ def write(runs: dict[str, dict[str, dict[str, Any]]]) -> None:
     plan = plan_of("greedy")
     excess = {name: excess_of(read_world(FOLDER / f"{name}.yaml", plan)) for name in BAD}
     holds = {
-        ramp: sum(s.hold_ms for s in stages_of(plan_of(ramp).ramp)) / 60_000 for ramp in RAMPS if ramp != "adaptive"
+        ramp: sum(s.hold_ms for s in stages_of(plan_of(ramp).ramp)) / 60_000 for ramp in RAMPS if "adaptive" not in ramp
     }
     kept = {ramp: runs[ramp] for ramp in (*RAMPS, THOMPSON) if ramp in runs}
     result = {"good": list(GOOD), "bad": excess, "hold_minutes": holds, "runs": kept}

@@ -42,7 +42,8 @@ def shares_asked(release: Release, harm: HarmState, *, now_ms: int) -> list[int]
     ramp, running = release.plan.ramp, release.running
     if not isinstance(ramp, Adaptive) or now_ms - release.step_since_ms < release.hold_ms:
         return [release.next_share_ppm]
-    rungs = within_reach(ramp, opened=release.opened, present_ppm=max(release.canary_weights_ppm.values()))
+    present_ppm = max(release.canary_weights_ppm.values())
+    rungs = within_reach(ramp, opened=release.opened, present_ppm=present_ppm, canaries=len(running))
     reckoned = reckon(release.plan, harm, running)
     affordable = [
         rung.weight_ppm * len(running)

@@ -16,7 +16,7 @@ from detectors.sequential.two_by_two import nearest_null
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
 from releases.joint_gate import ENOUGH
-from releases.margins import margin_at
+from releases.margins import judged_as_ppm, margin_at
 from schemas.metric import JOINT, Metric
 from schemas.plan import Plan
 from schemas.units import PPM
@@ -74,7 +74,7 @@ def canary_requests(
     margin = margin_at(plan, gate, for_share_ppm)
     by_unit = counts == "unit"
     if gate.level is not None:
-        opens = 1.0 if plan.advance == "strict" else for_share_ppm / PPM
+        opens = judged_as_ppm(plan, for_share_ppm) / PPM
         return _of_quantile(gate, share, margin, opens=opens, by_unit=by_unit)
     if gate.range is not None:
         return _of_rate(share, margin, MIX_SHARE_ASSUMED)

@@ -11,7 +11,7 @@ from releases.opening_hours import hours_text
 from releases.paces import Pace, lasts_text, paces_of, total_ms
 from releases.plan_warnings import plan_warnings
 from releases.ramp_picture import ramp_picture
-from releases.ramps.adaptive import LEAP_FACTOR_MAX
+from releases.ramps.adaptive import LEAP_FACTOR_MAX, LEARNING_PPM_MAX
 from releases.seasons import season_lines
 from releases.sentence import degradation
 from releases.wording import names_text, share_text
@@ -126,7 +126,8 @@ def _adaptive(plan: Plan) -> list[str]:
     budget = f"{plan.ramp.harm_budget} failed requests more than with {plan.baseline}"
     return [
         f"The ramp is adaptive, its steps as below at the fastest: it opens as much, at most {LEAP_FACTOR_MAX} times "
-        f"the share, as cannot cost {budget} before the hold is over.",
+        f"the share, as cannot cost {budget} before the hold is over. Beyond {share_text(LEARNING_PPM_MAX)} of the "
+        "traffic it goes when what the promotion asks for has been excluded.",
     ]
 
 

@@ -23,7 +23,7 @@ from releases.bounded_gate import BoundedGate, BoundedKnown
 from releases.budget import ALPHA_PASS
 from releases.counting import Counts
 from releases.joint_gate import JointGate, JointKnown
-from releases.margins import Margins
+from releases.margins import Margins, judged_as_ppm
 from releases.mix_gate import MixGate, MixKnown
 from releases.quantile_gate import QuantileGate, QuantileKnown
 from releases.ramps.ramp import stages_of
@@ -126,7 +126,7 @@ def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
     if metric.kind == "joint":
         return JointGate(plan.baseline, metric)
     if metric.level is not None:
-        asked = tuple(sorted(shares if plan.advance == "population" else {PPM}))
+        asked = tuple(sorted({judged_as_ppm(plan, share_ppm) for share_ppm in shares}))
         return QuantileGate(plan, metric, asked) if counts == "request" else UnitQuantileGate(plan, metric, asked)
     margins = Margins(plan, metric, shares | set(GROUP_SHARES_PPM if plan.ramp.segments else ()))
     if counts == "unit":

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from releases.ramps.adaptive import LEARNING_PPM_MAX
 from schemas.metric import Metric
 from schemas.plan import Plan
+from schemas.ramp import Adaptive
 from schemas.units import PPM
 
 MARGIN_MAX = 0.99
 """A degradation of 100 % or more cannot be excluded by any gate; early steps ask for this at most."""
 
 
+def judged_as_ppm(plan: Plan, share_ppm: int) -> int:
+    """Of all users together nobody may fare worse by more than the margin when the canaries have this share of them.
+
+    That is the share that they are to get, or everyone: always with ``advance: strict``, and on an adaptive ramp above
+    the share in which canaries are learned (:data:`releases.ramps.adaptive.LEARNING_PPM_MAX`).
+
+    Parameters
+    ----------
+    share_ppm : of all canaries together, after the step that is asked about.
+    """
+    learned = isinstance(plan.ramp, Adaptive) and share_ppm > LEARNING_PPM_MAX
+    return PPM if learned or plan.advance == "strict" else share_ppm
+
+
 def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:
     """The degradation that must be excluded before the canaries' share may become ``share_ppm``.
 
     The plan's margin says how much worse all users together may fare; with a share w of them on the canary that allows
-    margin / w there. ``advance: strict`` asks for the full margin at every step. A quantile's margin stays what it is,
-    since its gate asks about the quantile of all users together (:mod:`detectors.sequential.step_margin`).
+    margin / w there, w being what the share is judged as. A quantile's margin stays what it is, since its gate asks
+    about the quantile of all users together (:mod:`detectors.sequential.step_margin`).
 
     >>> from schemas.plan import EXAMPLE, parse_plan
     >>> plan = parse_plan(EXAMPLE, file="plan.yaml")
@@ -23,8 +39,8 @@ def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:
     0.01
     """
     margin = float(metric.margin or 0.0)
-    if plan.advance == "population" and metric.level is None:
-        margin *= PPM / share_ppm
+    if metric.level is None:
+        margin *= PPM / judged_as_ppm(plan, share_ppm)
     return min(margin, MARGIN_MAX)
 
 

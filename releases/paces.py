@@ -36,7 +36,8 @@ def paces_of(plan: Plan, rate_per_s: float | None) -> list[Pace]:
 
     Promotion asks for PASS on the data since the last step as well, so nothing earlier counts there.
     """
-    stages, paces = fastest_way(plan.ramp) if isinstance(plan.ramp, Adaptive) else stages_of(plan.ramp), list[Pace]()
+    ramp, paces = plan.ramp, list[Pace]()
+    stages = fastest_way(ramp, len(plan.canaries)) if isinstance(ramp, Adaptive) else stages_of(ramp)
     for index, stage in enumerate(stages):
         last = index + 1 == len(stages)
         for_share_ppm = PPM if last else min(PPM, stages[index + 1].weight_ppm * len(plan.canaries))

@@ -65,13 +65,18 @@ def plan_warnings(plan: Plan, paces: list[Pace], rate_per_s: float | None) -> li
     return [f"Warning: {line}." for line in found]
 
 
-def _warning_of_harm(plan: Plan, rate_per_s: float) -> list[str]:
-    """However long one waits, the last share's hold may cost this much, by the bound that an equal canary gets."""
+def _warning_of_harm(plan: Plan, paces: list[Pace], rate_per_s: float) -> list[str]:
+    """However long one waits, the last share's hold may cost this much, by the bound that an equal canary gets.
+
+    It is opened from the share before it, and not before the gates' evidence has come in there.
+    """
     ramp = plan.ramp
     if not isinstance(ramp, Adaptive):
         return []
-    hold = rate_per_s * ramp.hold / 1_000 * ramp.to / PPM
-    costs = [(hold + error_requests(margin, weight_ppm=int(ramp.to), plan=plan)) * margin for margin in GRID]
+    hold, before = rate_per_s * ramp.hold / 1_000 * ramp.to / PPM, paces[-2]
+    seen = [error_requests(difference, weight_ppm=before.stage.weight_ppm, plan=plan) for difference in GRID]
+    least_seen = min(max(before.requests.values()), max(seen))
+    costs = [(hold + n) * difference for difference, n in zip(GRID, seen, strict=True) if n >= least_seen]
     least = min(costs) * len(plan.canaries)
     if least <= ramp.harm_budget:
         return []
@@ -82,7 +87,7 @@ def _warning_of_harm(plan: Plan, rate_per_s: float) -> list[str]:
 
 
 def _warnings_of_rate(plan: Plan, paces: list[Pace], rate_per_s: float) -> list[str]:
-    limits, found = plan.limits, _warning_of_harm(plan, rate_per_s)
+    limits, found = plan.limits, _warning_of_harm(plan, paces, rate_per_s)
     holds_ms = sum(pace.stage.hold_ms for pace in paces)
     expected_ms = total_ms(paces)
     if expected_ms >= limits.max_duration > holds_ms:

@@ -12,6 +12,7 @@ from detectors.sequential.averaging import log_either
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Estimate
 from detectors.sequential.exceedance import Exceedance, ExceedanceState
+from releases.margins import judged_as_ppm
 from schemas.metric import Metric
 from schemas.plan import Plan
 from schemas.units import PPM
@@ -32,7 +33,7 @@ class QuantileGate:
     Parameters
     ----------
     plan, metric : whose quantile; ``metric.level`` is set.
-    shares_ppm : ascending, the last is 1,000,000: of all canaries together, for which PASS may be asked.
+    shares_ppm : ascending, the last is 1,000,000: of all canaries together, as which a step may be judged.
     """
 
     detector, detector_version = Exceedance.NAME, Exceedance.VERSION
@@ -41,7 +42,7 @@ class QuantileGate:
         directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
         shares = tuple(share_ppm / PPM for share_ppm in shares_ppm)
         margin = float(metric.margin or NO_MARGIN)
-        self._baseline, self._name, self._shares_ppm = plan.baseline, metric.name, shares_ppm
+        self._plan, self._baseline, self._name, self._shares_ppm = plan, plan.baseline, metric.name, shares_ppm
         self._sides = tuple(
             Exceedance(level=metric.level or 0.5, tolerance=metric.tolerated, margin=margin, worse=worse, shares=shares)
             for worse in directions
@@ -66,7 +67,8 @@ class QuantileGate:
         return [float(max(values)) for values in zip(*rows, strict=True)]
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
-        column = next(i for i, share in enumerate(self._shares_ppm) if share >= min(share_ppm, PPM))
+        asked_ppm = judged_as_ppm(self._plan, min(share_ppm, PPM))
+        column = next(i for i, share in enumerate(self._shares_ppm) if share >= asked_ppm)
         return min(float(side.excluded(state, recent=recent)[0][column]) for side, state in self._pairs(known))
 
     def compared(self, known: object) -> bool:

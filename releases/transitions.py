@@ -214,8 +214,9 @@ def advanced(release: Release, why: str) -> Move:
     before, stages = release.canary_weights_ppm, release.stages
     opened, ramp = release.opened + 1, release.plan.ramp
     if isinstance(ramp, Adaptive):
-        rungs = within_reach(ramp, opened=release.opened, present_ppm=max(before.values()))
-        each_ppm = min(release.assessment.for_share_ppm // len(release.running), below_ppm(release) - 1)
+        canaries = len(release.running)
+        rungs = within_reach(ramp, opened=release.opened, present_ppm=max(before.values()), canaries=canaries)
+        each_ppm = min(release.assessment.for_share_ppm // canaries, below_ppm(release) - 1)
         opened = release.opened + max(1, sum(rung.weight_ppm <= each_ppm for rung in rungs))
     weights = before | dict.fromkeys(release.running, stages[opened - 1].weight_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)

@@ -24,7 +24,7 @@ from detectors.unit_batches import UnitBatch, unit_exceedance_batch, unit_mean_b
 from detectors.unit_label_batches import unit_labels
 from detectors.unit_strays import bucket_of_strays, with_strays
 from releases.budget import ALPHA_PASS
-from releases.margins import Margins
+from releases.margins import Margins, judged_as_ppm
 from releases.quantile_gate import NO_MARGIN
 from schemas.metric import Metric
 from schemas.plan import Plan
@@ -124,13 +124,13 @@ class UnitQuantileGate:
     Parameters
     ----------
     plan, metric : whose quantile; ``metric.level`` is set.
-    shares_ppm : ascending, the last is 1,000,000: of all canaries together, for which PASS may be asked.
+    shares_ppm : ascending, the last is 1,000,000: of all canaries together, as which a step may be judged.
     """
 
     detector, detector_version = UnitExceedance.NAME, UnitExceedance.VERSION
 
     def __init__(self, plan: Plan, metric: Metric, shares_ppm: tuple[int, ...]) -> None:
-        self._baseline, self._name, self._shares_ppm = plan.baseline, metric.name, shares_ppm
+        self._plan, self._baseline, self._name, self._shares_ppm = plan, plan.baseline, metric.name, shares_ppm
         self._sides = tuple(
             UnitExceedance(
                 level=metric.level or 0.5,
@@ -175,7 +175,8 @@ class UnitQuantileGate:
         return _most([side.harm(state) for side, state in self._pairs(known)])
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
-        column = next(i for i, share in enumerate(self._shares_ppm) if share >= min(share_ppm, PPM))
+        asked_ppm = judged_as_ppm(self._plan, min(share_ppm, PPM))
+        column = next(i for i, share in enumerate(self._shares_ppm) if share >= asked_ppm)
         return min(float(side.excluded(state, recent=recent)[0][column]) for side, state in self._pairs(known))
 
     def compared(self, known: object) -> bool:

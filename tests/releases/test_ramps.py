@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from releases.ramps.adaptive import LEAP_FACTOR_MAX, RUNG_FACTOR, adaptive_stages, fastest_way, within_reach
+from releases.ramps.adaptive import (
+    LEAP_FACTOR_MAX,
+    LEARNING_PPM_MAX,
+    RUNG_FACTOR,
+    adaptive_stages,
+    fastest_way,
+    within_reach,
+)
 from releases.ramps.exponential import exponential_stages
 from releases.ramps.linear import HOLD_MS_AT_LEAST, STEPS_AT_MOST, linear_stages
 from releases.ramps.ramp import stages_of
@@ -73,20 +80,28 @@ def test_exponential_has_as_many_steps_as_the_plan_allows(ends: tuple[int, int],
     assert len(stages_of(ramp)) <= STEPS_MAX + 1
 
 
-@given(ends=ENDS, opened=st.integers(1, 40), present_ppm=st.integers(1, PPM))
-def test_adaptive(ends: tuple[int, int], opened: int, present_ppm: int) -> None:
-    """A ladder of at most 40 rungs; from each rung the next is in reach, and beyond it nothing that is a large leap."""
+@given(ends=ENDS, opened=st.integers(1, 40), present_ppm=st.integers(1, PPM), canaries=st.integers(1, 3))
+def test_adaptive(ends: tuple[int, int], opened: int, present_ppm: int, canaries: int) -> None:
+    """A ladder of at most 40 rungs; from each rung the next is in reach, and beyond it nothing that is a large leap.
+
+    Nothing is in reach beyond the share in which canaries are learned while there is a rung within it.
+    """
     ramp = Adaptive(from_=Share(ends[0]), to=Share(ends[1]), harm_budget=50, hold=Duration(60_000))
     rungs = adaptive_stages(ramp)
     _grows(rungs, *ends)
     assert len(rungs) <= 40
     for before, after in pairwise(rungs):
         assert after.weight_ppm <= max(before.weight_ppm * RUNG_FACTOR + 1, before.weight_ppm + 1.5)
-    reach = within_reach(ramp, opened=opened, present_ppm=present_ppm)
+    reach = within_reach(ramp, opened=opened, present_ppm=present_ppm, canaries=canaries)
     assert reach == rungs[opened : opened + len(reach)]
     assert (len(reach) == 0) == (opened >= len(rungs))
     assert all(rung.weight_ppm <= LEAP_FACTOR_MAX * present_ppm for rung in reach[1:])
-    assert fastest_way(ramp)[-1] == rungs[-1]
+    learning = [rung for rung in reach if rung.weight_ppm * canaries <= LEARNING_PPM_MAX]
+    assert len(learning) in {0, len(reach)}
+    way = fastest_way(ramp, canaries)
+    assert way[-1] == rungs[-1]
+    within = [rung for rung in rungs if rung.weight_ppm * canaries <= LEARNING_PPM_MAX]
+    assert not within or within[-1] in way
 
 
 @pytest.mark.parametrize("kind", ["stages", "linear", "exponential", "adaptive"])
