@@ -51,7 +51,7 @@ RAMPS = {
     "linear, 22 min": "{kind: linear, from: 1%, to: 50%, over: 22m}",
     "exponential, 21 min": "{kind: exponential, from: 1%, to: 50%, factor: 2, every: 3m}",
     "adaptive": "{kind: adaptive, from: 1%, to: 50%, harm_budget: 100}",
-    "adaptive, 4m holds": "{kind: adaptive, from: 3%, to: 50%, harm_budget: 200, hold: 4m}",
+    "adaptive, 210s holds": "{kind: adaptive, from: 1%, to: 50%, harm_budget: 200, hold: 210s}",
     "greedy": "{kind: stages, steps: [{weight: 1%, hold: 1m}, {weight: 50%, hold: 1m}]}",
 }
 GOOD = ("healthy", "healthy-diurnal", "improved")

@@ -25,10 +25,10 @@ STYLES = (
     ("#7f7f7f", "D"),
 )
 OTHERS = ("#9467bd", "*")
-OURS, PEER = "adaptive, 4m holds", "stages, 22 min"
+OURS, PEER = "adaptive, 210s holds", "stages, 22 min"
 """A healthy canary takes about as long by both."""
 CHOSEN_ON = 100
-"""Length of hold and first share were chosen on so many seeds, which say nothing any more."""
+"""The rule and the length of the holds were chosen on so many seeds, which say nothing any more."""
 
 
 def ramps_table(found: dict[str, Any]) -> str:

@@ -213,6 +213,8 @@ class Safety:
             most = steps[below].weight_ppm
             if isinstance(plan.ramp, Adaptive):
                 most = max([most, *(s.weight_ppm for s in steps if s.weight_ppm <= 5 * max(present.values()))])
+                within = [s.weight_ppm for s in steps[below:] if s.weight_ppm * len(running) <= PPM // 5]
+                most = min([most, *within[-1:]])
             assert set(after) == set(running), "a version that was stopped came back"
             assert len(set(after.values())) == 1
             assert steps[below].weight_ppm <= max(after.values()) <= most, "more than the next step at once"
