@@ -149,13 +149,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8, help="releases of each scenario by each ramp")
     parser.add_argument("--only", nargs="*", default=[*RAMPS, THOMPSON], help="ramps; the others keep their runs")
+    parser.add_argument("--scenarios", nargs="*", default=[GOOD[0], *BAD, *GOOD[1:]], help="of them; the others stay")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--fresh", action="store_true", help="forget the runs so far of these ramps")
     asked = parser.parse_args()
     runs = {ramp: its for ramp, its in known().items() if not (asked.fresh and ramp in asked.only)}
     tasks = []
     # All ramps advance together, so that a run that is stopped has something to say of each.
-    for scenario in (GOOD[0], *BAD, *GOOD[1:]):
+    for scenario in asked.scenarios:
         for ramp in asked.only:
             done = runs.get(ramp, {}).get(scenario, {})
             seeds = tuple(seed for seed in range(asked.seeds) if str(seed) not in done)

@@ -77,7 +77,8 @@ def _took(row: list[Any]) -> float:
 def _paired(found: dict[str, Any], name: str, of: Any) -> str:
     """What the same seeds gave by both ramps: traffic and luck are the same then, and cancel."""
     ours, theirs = (found["runs"][ramp][name] for ramp in (OURS, PEER))
-    pairs = [(of(row), of(theirs[seed])) for seed, row in ours.items() if seed in theirs and int(seed) >= CHOSEN_ON]
+    seeds = [seed for seed in ours if seed in theirs and int(seed) >= CHOSEN_ON]
+    pairs = [(of(ours[seed]), of(theirs[seed])) for seed in seeds]
     differences = np.array([our - their for our, their in pairs])
     our_mean, their_mean = np.mean(pairs, axis=0)
     mean, error = differences.mean(), differences.std(ddof=1) / np.sqrt(differences.size)
