@@ -13,6 +13,7 @@ from releases.counting import answered, uncounted
 from releases.delays import delay_of, delays_text
 from releases.gates import Known
 from releases.groups import GroupsAsked
+from releases.held_back import held_back
 from releases.joint_gate import JointGate, JointKnown
 from releases.joint_sentence import joint_sentence
 from releases.judge import JudgeState, gate_in
@@ -74,7 +75,8 @@ def assess(
     verdict = with_split([one.verdict for one in found], broken=broken)
     reason = split.sentence if split is not None and broken and verdict is Verdict.ERROR else None
     reason = reason or _reason(verdict, evidence, grouped=groups is not None)
-    if verdict is Verdict.PASS and (short := harm_budget.shortage(plan, state.harm, running, for_share_ppm)):
+    short = held_back(plan, state.since_step, state.harm, running, for_share_ppm) if verdict is Verdict.PASS else None
+    if short is not None:
         verdict, reason = Verdict.INCONCLUSIVE, short
     elif verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
         reason = f"{reason}; {spent}"

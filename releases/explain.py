@@ -140,10 +140,11 @@ def _step(plan: Plan, index: int, pace: Pace, count: int) -> str:
         if gate.kind != JOINT
     )
     waits = [f"; {label} waits for about {pace.requests[label]:,.0f}" for label in pace.requests if label == JOINT]
+    least = f" and {plan.ramp.min_requests:,} requests{each} at least" if plan.ramp.min_requests else ""
     then = "promotion" if pace.for_share_ppm == PPM and index + 1 == count else f"step {index + 2}"
     line = (
         f"Step {index + 1} of {count}: {share_text(pace.stage.weight_ppm)}{each}, held for "
-        f"{lasts_text(pace.stage.hold_ms)}; then {then} when excluded: {asked}{''.join(waits)}."
+        f"{lasts_text(pace.stage.hold_ms)}{least}; then {then} when excluded: {asked}{''.join(waits)}."
     )
     return f"{line} Expected to last {lasts_text(pace.lasts_ms)}." if pace.lasts_ms is not None else line
 

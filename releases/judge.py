@@ -13,7 +13,7 @@ from detectors.summaries.summary import Summary
 from detectors.units_seen import UnitsSeen
 from releases import groups as user_groups
 from releases import harm as harm_budget
-from releases import split_check, watch
+from releases import held_back, split_check, watch
 from releases.counting import Counting, count, start_counting
 from releases.delays import add_delays, start_delays
 from releases.gates import Gate, Known, gate_of
@@ -41,6 +41,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     harm : what an adaptive ramp may have spent of its budget.
     groups : the evidence of each user group by itself, when the ramp opens by group.
     delays : version → how long its feedback took; empty unless a gate is on feedback.
+    since_step : canary → its requests since the step began; empty unless the plan asks for a number of them.
     """
 
     blocks: BlocksState
@@ -51,6 +52,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     harm: HarmState = HarmState()
     groups: tuple[Group, ...] = ()
     delays: dict[str, LogHistogram] = {}
+    since_step: dict[str, int] = {}
 
 
 def basis_of(plan: Plan, state: JudgeState) -> Learned | None:
@@ -87,7 +89,8 @@ def begin_step(plan: Plan, state: JudgeState) -> JudgeState:
         for canary, gates in state.known.items()
     }
     groups = user_groups.begin_step(plan, state.groups, state.counting)
-    return msgspec.structs.replace(state, known=known, harm=harm_budget.begin_step(state.harm), groups=groups)
+    harm = harm_budget.begin_step(state.harm)
+    return msgspec.structs.replace(state, known=known, harm=harm, groups=groups, since_step={})
 
 
 def asked(state: JudgeState, route: Route) -> JudgeState:
@@ -136,4 +139,5 @@ def observe(
     watched = watch.observe(plan, state.watched, ours, beat_end_ms=beat_end_ms)
     split = see(plan, state.split, units, now_ms=beat_end_ms)
     harm = harm_budget.observe(plan, state.harm, ours, closed, beat_end_ms=beat_end_ms)
-    return JudgeState(open_blocks, known, watched, counting, split, harm, groups, delays)
+    since_step = held_back.count(plan, state.since_step, ours)
+    return JudgeState(open_blocks, known, watched, counting, split, harm, groups, delays, since_step)

@@ -49,7 +49,8 @@ def paces_of(plan: Plan, rate_per_s: float | None) -> list[Pace]:
                 _evidence_ms(plan, gate, before, at=stage, for_share_ppm=for_share_ppm, rate_per_s=rate_per_s)
                 for gate in plan.gates
             )
-            lasts_ms = max(float(stage.hold_ms), lasts_ms)
+            at_least_ms = 1_000 * ramp.min_requests / arriving(stage, rate_per_s, 1_000.0)
+            lasts_ms = max(float(stage.hold_ms), lasts_ms, at_least_ms)
         paces.append(Pace(stage, for_share_ppm, requests, lasts_ms))
     return paces
 

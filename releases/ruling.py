@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from releases import harm as harm_budget
 from releases.budget import ALPHA_PASS, fail_threshold, release_evidence
 from releases.counting import answered, uncounted
 from releases.gates import Gate, Known
 from releases.groups import GroupsAsked, allotted_ppm
+from releases.held_back import held_back
 from releases.judge import JudgeState, gate_in
 from releases.remembered import remembered
 from releases.split_evidence import split_broken
@@ -49,7 +49,7 @@ def rule(
     failed = [one for one in found if one.verdict is Verdict.FAIL]
     rollbacks = [one for one in failed if one.gate.on_fail == "rollback"]
     verdict = with_split([one.verdict for one in found], broken=split_broken(plan, state.split))
-    if verdict is Verdict.PASS and harm_budget.shortage(plan, state.harm, running, for_share_ppm):
+    if verdict is Verdict.PASS and held_back(plan, state.since_step, state.harm, running, for_share_ppm):
         verdict = Verdict.INCONCLUSIVE
     action: Literal["rollback", "hold"] = "hold" if failed and not rollbacks else "rollback"
     return Ruling(verdict, action, tuple(dict.fromkeys(one.canary for one in rollbacks or failed)))

@@ -16,6 +16,7 @@ STEPS_MAX = 200
 GROUPS_MAX = 8
 HARM_BUDGET_MIN, HARM_BUDGET_MAX = 20, 1_000_000
 """With a smaller budget no release gets far: the upper bound hardly falls below ten, however healthy the canary is."""
+MIN_REQUESTS_MAX = 1_000_000_000
 DURATION_MAX = Duration(365 * 86_400_000)
 _FILE_NAMES = {"from_": "from"}  # `from` is a word of Python
 
@@ -38,6 +39,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     segments : groups of segments, each of which takes all steps in its turn; ``*`` is everyone else.
     confirm : shares of a canary, ascending, that no step reaches before somebody has said yes; 100% is promotion.
     shadow : before the first step each canary gets copies of so many requests, for so long at least.
+    min_requests : how many requests each canary answers in a step at least, or copies of them, before the next.
     """
 
     start: Moment | None = None
@@ -46,6 +48,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     segments: tuple[tuple[str, ...], ...] = ()
     confirm: tuple[Share, ...] = ()
     shadow: Step | None = None
+    min_requests: int = 0
 
 
 class Stages(Opening, frozen=True, forbid_unknown_fields=True, tag="stages", tag_field="kind"):
@@ -119,6 +122,8 @@ def check_ramp(ramp: Ramp, canaries: int) -> None:
     _check_segments(ramp)
     _check_confirm(ramp)
     _check_shadow(ramp, canaries)
+    if not 0 <= ramp.min_requests <= MIN_REQUESTS_MAX:
+        raise RuleError("$.ramp.min_requests", f"found {ramp.min_requests}; allowed are 0 to {MIN_REQUESTS_MAX:,}")
     match ramp:
         case Stages(steps=steps):
             _check_stages(steps, share_max)

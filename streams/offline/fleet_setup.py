@@ -36,7 +36,8 @@ def columns_read(world: World, plan: Plan) -> Columns:
         for gate in plan.gates
     )
     ramp = plan.ramp
-    if not judged or ramp.segments or ramp.windows or ramp.start is not None:
+    plain = not (ramp.segments or ramp.windows or ramp.min_requests or ramp.start is not None)
+    if not judged or not plain:
         judges = "rates and means of users" if by_unit else "rates, means, quantiles and output mixes of requests"
         raise ValueError(
             f"a fleet judges {judges}, at once and by segment, with gates that roll back and ramps for everyone at once"

@@ -81,7 +81,7 @@ MISTAKES = [
         "kind: stages",
         "kind: adaptive",
         "10: ramp.steps: unknown field; allowed are from, to, harm_budget, hold, start, windows, holidays, segments, "
-        "confirm, shadow",
+        "confirm, shadow, min_requests",
     ),
     (
         RAMP,
@@ -147,7 +147,8 @@ MISTAKES = [
     (
         RAMP,
         "  {kind: linear, from: 1%, to: 5%, over: 5m, every: 1m}\n",
-        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments, confirm, shadow",
+        "9: ramp.every: unknown field; allowed are from, to, over, start, windows, holidays, segments, confirm, "
+        "shadow, min_requests",
     ),
     (
         RAMP,
@@ -234,6 +235,11 @@ MISTAKES = [
         RAMP,
         f"  segments: [[internal], [internal], ['*']]\n{RAMP}",
         "9: ramp.segments[1]: found 'internal'; allowed is each segment once, and '*' at the end",
+    ),
+    (
+        RAMP,
+        f"  min_requests: -1\n{RAMP}",
+        "9: ramp.min_requests: found -1; allowed are 0 to 1,000,000,000",
     ),
     (RAMP, f"  segments: [[], ['*']]\n{RAMP}", "9: ramp.segments[0]: found no segment; allowed is at least one"),
     (

@@ -97,8 +97,9 @@ def test_cases_name_files_and_tolerances() -> None:
         (SCENARIO, PLAN + "  - {name: feedback.rating, worse: lower, margin: 5%}\n"),
         (SCENARIO, PLAN + "independent: unit\n"),
         (USERS, PLAN + TAIL),
+        (SCENARIO, PLAN.replace("kind: stages", "kind: stages, min_requests: 9")),
     ],
-    ids=["silence", "feedback", "units without users", "quantiles of users"],
+    ids=["silence", "feedback", "units without users", "quantiles of users", "a number of requests"],
 )
 def test_what_a_fleet_leaves_out_is_refused(text: str, plan: str) -> None:
     """Silent versions and gates that are not in a fleet are not simulated as if they were not there."""
