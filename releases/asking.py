@@ -5,7 +5,6 @@ from __future__ import annotations
 from releases.groups import asked_of
 from releases.harm import HarmState, reckon
 from releases.judge import JudgeState
-from releases.ramps.adaptive import within_reach
 from releases.release_state import Release
 from releases.ruling import Ruling, rule
 from schemas.evidence import Verdict
@@ -42,12 +41,10 @@ def shares_asked(release: Release, harm: HarmState, *, now_ms: int) -> list[int]
     ramp, running = release.plan.ramp, release.running
     if not isinstance(ramp, Adaptive) or now_ms - release.step_since_ms < release.hold_ms:
         return [release.next_share_ppm]
-    present_ppm = max(release.canary_weights_ppm.values())
-    rungs = within_reach(ramp, opened=release.opened, present_ppm=present_ppm, canaries=len(running))
     reckoned = reckon(release.plan, harm, running)
     affordable = [
         rung.weight_ppm * len(running)
-        for rung in rungs
+        for rung in release.reach(ramp)
         if (after := reckoned.after(rung.weight_ppm)) is not None and after <= ramp.harm_budget
     ]
     return affordable[::-1] or [release.next_share_ppm]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from releases.ramps.adaptive import LEARNING_PPM_MAX
 from schemas.metric import Metric
 from schemas.plan import Plan
@@ -24,6 +26,18 @@ def judged_as_ppm(plan: Plan, share_ppm: int) -> int:
     """
     learned = isinstance(plan.ramp, Adaptive) and share_ppm > LEARNING_PPM_MAX
     return PPM if learned or plan.advance == "strict" else share_ppm
+
+
+def judged_column(plan: Plan, shares_ppm: Sequence[int], share_ppm: int) -> int:
+    """Which of a quantile gate's shares a step is judged as: the first that is not below it, never a laxer one.
+
+    Parameters
+    ----------
+    shares_ppm : ascending, the last is 1,000,000.
+    share_ppm : as for :func:`judged_as_ppm`; of a user group it may be more than everyone, and is everyone then.
+    """
+    asked_ppm = judged_as_ppm(plan, min(share_ppm, PPM))
+    return next(index for index, share in enumerate(shares_ppm) if share >= asked_ppm)
 
 
 def margin_at(plan: Plan, metric: Metric, share_ppm: int) -> float:

@@ -12,7 +12,7 @@ from detectors.sequential.averaging import log_either
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Estimate
 from detectors.sequential.exceedance import Exceedance, ExceedanceState
-from releases.margins import judged_as_ppm
+from releases.margins import judged_column
 from schemas.metric import Metric
 from schemas.plan import Plan
 from schemas.units import PPM
@@ -67,8 +67,7 @@ class QuantileGate:
         return [float(max(values)) for values in zip(*rows, strict=True)]
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
-        asked_ppm = judged_as_ppm(self._plan, min(share_ppm, PPM))
-        column = next(i for i, share in enumerate(self._shares_ppm) if share >= asked_ppm)
+        column = judged_column(self._plan, self._shares_ppm, share_ppm)
         return min(float(side.excluded(state, recent=recent)[0][column]) for side, state in self._pairs(known))
 
     def compared(self, known: object) -> bool:

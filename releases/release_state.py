@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from releases.ramps.adaptive import within_reach
 from releases.ramps.ramp import stages_of
 from releases.ramps.stage import Stage
 from schemas.decision import GENESIS, State
 from schemas.evidence import Evidence, Verdict
 from schemas.plan import Plan
+from schemas.ramp import Adaptive
 from schemas.rule import Rule
 from schemas.units import PPM, decode_hook, encode_hook
 
@@ -132,6 +134,11 @@ class Release(msgspec.Struct, frozen=True):
     def opened_at(self, weight_ppm: int) -> int:
         """How many stages of the ramp are open when the canary that is furthest has this share."""
         return sum(stage.weight_ppm <= weight_ppm for stage in self.stages)
+
+    def reach(self, ramp: Adaptive) -> tuple[Stage, ...]:
+        """The rungs of its own ramp that may be next, ascending; none at the top."""
+        present_ppm = max(self.canary_weights_ppm.values())
+        return within_reach(ramp, opened=self.opened, present_ppm=present_ppm, canaries=len(self.running))
 
     @property
     def next_share_ppm(self) -> int:

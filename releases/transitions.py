@@ -10,7 +10,6 @@ from releases.confirmation import below_ppm
 from releases.hooks import told
 from releases.lowering import Lowering
 from releases.machine_io import Decide, Effect, Publish
-from releases.ramps.adaptive import within_reach
 from releases.release_state import Release, ReleaseState, Scheduled
 from releases.routing import observed, route_of, weights_of
 from releases.shadowing import first_step, shown_text
@@ -214,10 +213,8 @@ def advanced(release: Release, why: str) -> Move:
     before, stages = release.canary_weights_ppm, release.stages
     opened, ramp = release.opened + 1, release.plan.ramp
     if isinstance(ramp, Adaptive):
-        canaries = len(release.running)
-        rungs = within_reach(ramp, opened=release.opened, present_ppm=max(before.values()), canaries=canaries)
-        each_ppm = min(release.assessment.for_share_ppm // canaries, below_ppm(release) - 1)
-        opened = release.opened + max(1, sum(rung.weight_ppm <= each_ppm for rung in rungs))
+        each_ppm = min(release.assessment.for_share_ppm // len(release.running), below_ppm(release) - 1)
+        opened = release.opened + max(1, sum(rung.weight_ppm <= each_ppm for rung in release.reach(ramp)))
     weights = before | dict.fromkeys(release.running, stages[opened - 1].weight_ppm)
     after = msgspec.structs.replace(release, weights_ppm=weights_of(release.plan, weights), opened=opened)
     was, shown = weights_text(release.running_weights_ppm, word="from"), weights_text(after.running_weights_ppm)

@@ -24,7 +24,7 @@ from detectors.unit_batches import UnitBatch, unit_exceedance_batch, unit_mean_b
 from detectors.unit_label_batches import unit_labels
 from detectors.unit_strays import bucket_of_strays, with_strays
 from releases.budget import ALPHA_PASS
-from releases.margins import Margins, judged_as_ppm
+from releases.margins import Margins, judged_column
 from releases.quantile_gate import NO_MARGIN
 from schemas.metric import Metric
 from schemas.plan import Plan
@@ -175,8 +175,7 @@ class UnitQuantileGate:
         return _most([side.harm(state) for side, state in self._pairs(known)])
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
-        asked_ppm = judged_as_ppm(self._plan, min(share_ppm, PPM))
-        column = next(i for i, share in enumerate(self._shares_ppm) if share >= asked_ppm)
+        column = judged_column(self._plan, self._shares_ppm, share_ppm)
         return min(float(side.excluded(state, recent=recent)[0][column]) for side, state in self._pairs(known))
 
     def compared(self, known: object) -> bool:
