@@ -20,9 +20,9 @@ SHOWN = {
 
 def draw(found: dict[str, Any], path: Path) -> None:
     """Write the picture as SVG, the same bytes for the same results."""
-    scenarios: dict[str, Any] = found["scenarios"]
-    healthy = [one["rules"] for one in scenarios.values() if one["healthy"]]
-    harmful = {name: one["rules"] for name, one in scenarios.items() if not one["healthy"]}
+    cases: dict[str, Any] = found["cases"]
+    healthy = [one["rules"] for one in cases.values() if one["healthy"]]
+    harmful = {name: one["rules"] for name, one in cases.items() if not one["healthy"]}
     with mpl.rc_context({"svg.hashsalt": "serinus", "font.size": 9, "svg.fonttype": "none"}):
         figure = Figure(figsize=(11, 7), layout="constrained")
         errs, finds = figure.subplots(1, 2, width_ratios=[1, 2])

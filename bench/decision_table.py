@@ -20,15 +20,15 @@ ORDER = (
 
 
 def decisions_table(found: dict[str, Any]) -> str:
-    """False rollbacks by rule, then what each rule made of each scenario."""
-    scenarios: dict[str, Any] = found["scenarios"]
-    healthy = {name: one["rules"] for name, one in scenarios.items() if one["healthy"]}
-    harmful = {name: one["rules"] for name, one in scenarios.items() if not one["healthy"]}
+    """False rollbacks by rule, then what each rule made of each case."""
+    cases: dict[str, Any] = found["cases"]
+    healthy = {name: one["rules"] for name, one in cases.items() if one["healthy"]}
+    harmful = {name: one["rules"] for name, one in cases.items() if not one["healthy"]}
     parts = [
         _overview(healthy, harmful),
-        f"Rolled back of healthy releases, {found['runs']} runs of each scenario:",
+        f"Rolled back or held of healthy releases, {found['runs']} runs of each case:",
         _grid(healthy, _false),
-        "Harmful releases: rolled back / promoted; canary requests until then, and seconds since the onset, "
+        "Harmful releases: stopped / promoted; canary requests until then, and seconds since the onset, "
         "each as median [90th percentile]:",
         _grid(harmful, _detected),
     ]
@@ -37,7 +37,7 @@ def decisions_table(found: dict[str, Any]) -> str:
 
 def _overview(healthy: dict[str, Any], harmful: dict[str, Any]) -> str:
     lines = [
-        "| rule | false rollbacks | harm rolled back | false promotions | users' requests harmed, median |",
+        "| rule | false rollbacks | harm stopped | false promotions | users' requests harmed, mean |",
         "|---|---|---|---|---|",
     ]
     for rule in ORDER:
@@ -45,12 +45,11 @@ def _overview(healthy: dict[str, Any], harmful: dict[str, Any]) -> str:
         bad = [rows[rule] for rows in harmful.values() if rule in rows]
         if not bad:
             continue
-        harmed = sorted(row["harmed_median"] for row in bad)
         cells = (
-            _share(good, "rolled_back", also=sum(row["rolled_back_early"] for row in bad)),
-            _share(bad, "rolled_back", "rolled_back_by_limit"),
+            _share(good, "rolled_back", "held", also=sum(row["rolled_back_early"] for row in bad)),
+            _share(bad, "rolled_back", "held", "rolled_back_by_limit"),
             _share(bad, "promoted"),
-            f"{harmed[len(harmed) // 2]:,.0f}",
+            f"{sum(row['harmed_mean'] for row in bad) / len(bad):,.0f}",
         )
         lines.append(f"| {rule} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -62,22 +61,23 @@ def _share(rows: list[dict[str, Any]], *states: str, also: int = 0) -> str:
     return f"{sum(row[state] for row in rows for state in states)} of {runs}{early}" if runs else "-"
 
 
-def _grid(scenarios: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> str:
-    rules = [rule for rule in ORDER if any(rule in rows for rows in scenarios.values())]
-    lines = [f"| scenario | {' | '.join(rules)} |", f"|---|{'---|' * len(rules)}"]
-    for name, rows in scenarios.items():
+def _grid(cases: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> str:
+    rules = [rule for rule in ORDER if any(rule in rows for rows in cases.values())]
+    lines = [f"| scenario | plan | {' | '.join(rules)} |", f"|---|---|{'---|' * len(rules)}"]
+    for name, rows in cases.items():
         cells = " | ".join(cell(rows[rule]) if rule in rows else "" for rule in rules)
-        lines.append(f"| {name} | {cells} |")
+        lines.append(f"| {' | '.join(name.split('/'))} | {cells} |")
     return "\n".join(lines)
 
 
 def _false(row: dict[str, Any]) -> str:
     limit = f" + {row['rolled_back_by_limit']} by a limit" if row["rolled_back_by_limit"] else ""
-    return f"{row['rolled_back']}{limit}"
+    held = f" + {row['held']} held" if row["held"] else ""
+    return f"{row['rolled_back']}{held}{limit}"
 
 
 def _detected(row: dict[str, Any]) -> str:
-    ended = row["rolled_back"] + row["rolled_back_by_limit"]
+    ended = row["rolled_back"] + row["held"] + row["rolled_back_by_limit"]
     text = f"{ended} / {row['promoted']}"
     if row["rolled_back_early"]:
         text += f" ({row['rolled_back_early']} before the harm)"

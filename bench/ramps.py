@@ -102,8 +102,7 @@ def of_run(world: World, run: Run) -> Outcome:
     minutes = None if run.decided_at_ms is None else (run.decided_at_ms - run.started_ms) / 60_000
     requests = sum(n for version, n in run.requests.items() if version != "v1")
     if run.state is State.PROMOTED and minutes is not None:
-        per_minute = world.requests_expected / (world.steps / MINUTE_S)
-        requests += round(per_minute * (world.steps / MINUTE_S - minutes))
+        requests += world.requests_expected_from(round(minutes * MINUTE_S))
     return Outcome(run.state.value, minutes, requests)
 
 

@@ -110,6 +110,10 @@ class World:
         """Length of the scenario."""
         return -(-self.scenario.duration // STEP_MS)
 
+    def requests_expected_from(self, step: int) -> int:
+        """How many of its requests are expected in a step and all after it, at the scenario's mean rate."""
+        return round(self.requests_expected * max(0, self.steps - step) / self.steps)
+
     @property
     def onset_ms(self) -> int | None:
         """When the canary begins to differ, since the start; None when it never does."""

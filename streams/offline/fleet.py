@@ -210,7 +210,7 @@ class Fleet:
         assert release is not None
         baseline, canary = (int(n) for n in self._requests[index])
         onset_ms = None if onset_ms is None else START_MS + onset_ms
-        later = now_ms is not None and onset_ms is not None and now_ms > onset_ms
+        later = onset_ms is not None and (now_ms is None or now_ms > onset_ms)
         return Run(
             scenario=self._world.scenario.name,
             seed=int(self._seeds[index]),

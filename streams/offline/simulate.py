@@ -33,8 +33,8 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="type"):
     state : at the end of the scenario or of the release, whichever comes first.
     decided_at_ms, onset_ms, started_ms : Unix ms; None: not decided, no change of the canary.
     requests : answered ones by version, until the release or the scenario ended.
-    canary_requests_at_decision, canary_requests_after_onset : answered by all canaries until the decision; None without
-        a decision, or without an onset before it.
+    canary_requests_at_decision : answered by all canaries until the decision; None without one.
+    canary_requests_after_onset : answered by them from the onset to the end; None without an onset before it.
     """
 
     scenario: str
@@ -125,7 +125,7 @@ class _Loop:
     def simulated(self) -> Simulated:
         end = final(self._decisions)
         onset_ms = None if self._world.onset_ms is None else START_MS + self._world.onset_ms
-        later = end is not None and onset_ms is not None and end.at_ms > onset_ms
+        later = onset_ms is not None and (end is None or end.at_ms > onset_ms)
         run = Run(
             scenario=self._world.scenario.name,
             seed=self._seed,

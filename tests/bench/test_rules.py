@@ -7,8 +7,6 @@ import pytest
 
 from bench import rules
 from bench.arms import Second
-from bench.decision_table import decisions_table
-from bench.decisions import summary
 from detectors.summaries.moments import Moments
 
 
@@ -64,14 +62,3 @@ def test_error_rates_are_those_of_their_kind(rule: type[rules.Rule], most: int, 
 def test_what_pools_mistakes_drift_for_an_effect(rule: type[rules.Rule]) -> None:
     """Both versions get slower while the share rises: pooled, the canary looks worse."""
     assert rolled_back(rule(), drift=0.3)
-
-
-def test_a_rollback_before_the_harm_is_not_a_detection() -> None:
-    """It is counted apart, and its requests are in no median."""
-    row = {"rule": "Serinus", "after_s": 5, "requests": 10, "harmed": 10}
-    rows = [{**row, "state": "rolled_back"}, {**row, "state": "rolled_back_early", "after_s": -5, "requests": 1}]
-    found = summary(rows)
-    assert (found["rolled_back"], found["rolled_back_early"], found["requests_median"]) == (1, 1, 10)
-    scenarios = {"late": {"healthy": False, "rules": {"Serinus": found}}}
-    table = decisions_table({"runs": 2, "scenarios": scenarios})
-    assert "1 / 0 (1 before the harm); 10 [10]; 5 s [5 s]" in table and "1 of 2" in table
