@@ -59,6 +59,8 @@ CASES = (
     "healthy/tail",
     "healthy/tail, tolerance 0",
     "healthy-latency-rises/tail",
+    "healthy/quality",
+    "healthy/quality, tolerance 0",
 )
 """Scenario and plan."""
 

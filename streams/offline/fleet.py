@@ -67,7 +67,7 @@ class Fleet:
         self._seeds = np.array(seeds, dtype=np.int64)
         self._ended: list[Run] = []
         self._machines = [machine] * count
-        self._blocks = Blocks(count, world.segments, columns.width, plan.baseline < plan.canaries[0])
+        self._blocks = Blocks(count, world.segments, columns, plan.baseline < plan.canaries[0])
         self._splits: FleetSplits | None = None
         if users:
             assert isinstance(self._traffic, FleetRequests)

@@ -11,7 +11,7 @@ from detectors.arrays import Flags, Floats, Ints
 from detectors.blocks import BLOCK_MS_MAX, BLOCK_REQUESTS_MIN
 from schemas.report import SLICE_MS
 from streams.offline.arrivals import STEP_MS
-from streams.offline.fleet_columns import N
+from streams.offline.fleet_columns import Columns, N
 from streams.offline.simulate import START_MS
 
 _BLOCK_STEPS = BLOCK_MS_MAX // STEP_MS
@@ -29,31 +29,36 @@ class Closed(NamedTuple):
 class Blocks:
     """The open blocks of every segment of every release, by the rule of :mod:`detectors.blocks` on whole seconds."""
 
-    def __init__(self, releases: int, segments: Sequence[str], columns: int, baseline_first: bool) -> None:
+    def __init__(self, releases: int, segments: Sequence[str], columns: Columns, baseline_first: bool) -> None:
         shape = (releases, len(segments))
+        self._arrivals = list(columns.arrivals)
         self._names = tuple(segments)
         self._by_name = np.argsort(np.array(segments))
         self._baseline_first = baseline_first
         self._rows = np.zeros(shape, dtype=np.int64)
         self._since = np.zeros(shape, dtype=np.int64)
-        self._sums = np.zeros((*shape, 2, columns))
+        self._sums = np.zeros((*shape, 2, columns.width))
 
     def add(self, at: int, heard: Floats) -> list[Closed]:
         """Add the second ``at``; the blocks that it closes, by count and then by time."""
-        before = self._sums[:, :, :, N].sum(axis=2)
-        n = heard[..., N]
-        self._since[(before == 0) & (n.sum(axis=2) > 0)] = at
-        for release in np.flatnonzero(((self._rows == 0) & (n.sum(axis=2) > 0)).any(axis=1)).tolist():
-            self._appear(release, n[release])
+        # Whatever is reported of a segment opens its block; only requests fill it.
+        there = heard[..., self._arrivals].sum(axis=3)
+        open_before = self._open()
+        self._since[~open_before & (there.sum(axis=2) > 0)] = at
+        for release in np.flatnonzero(((self._rows == 0) & (there.sum(axis=2) > 0)).any(axis=1)).tolist():
+            self._appear(release, there[release])
         self._sums += heard
-        held = before + n.sum(axis=2)
-        full = held >= BLOCK_REQUESTS_MIN
-        old = (held > 0) & ~full & (at - self._since >= _BLOCK_STEPS - 1)
+        full = self._sums[..., N].sum(axis=2) >= BLOCK_REQUESTS_MIN
+        old = self._open() & ~full & (at - self._since >= _BLOCK_STEPS - 1)
         ended_ms = START_MS + (at + 1) * STEP_MS
         # By then time has passed up to the last slice of the second that reports this one.
         passed_ms = ended_ms + STEP_MS - SLICE_MS
         pairs = ((full, ended_ms), (old, passed_ms))
         return [self._close(which, ended_ms=end_ms) for which, end_ms in pairs if which.any()]
+
+    def _open(self) -> Flags:
+        """[releases, segments] which have an open block."""
+        return np.asarray(self._sums[..., self._arrivals].sum(axis=(2, 3)) > 0)
 
     def _appear(self, release: int, n: Floats) -> None:
         """Rows in the order in which segments appear: those of one second by version and name."""

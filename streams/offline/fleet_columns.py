@@ -31,12 +31,14 @@ class Columns:
     by_unit : whether requests, errors and the values of those metrics are also summed up by bucket of units.
     labels : label → its values.
     spans : metric whose histogram is needed → the bins that it may have.
+    feedback : kind of feedback → the c of its sums. It has a count of its own, since it comes on some requests only.
     """
 
     centres: dict[str, float]
     by_unit: bool = False
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     spans: Mapping[str, range] = field(default_factory=dict)
+    feedback: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ class Columns:
     @property
     def nested(self) -> bool:
         """Whether so little is read that it can be summed up for every share of a ramp at once."""
-        return not (self.by_unit or self.labels or self.spans)
+        return not (self.by_unit or self.labels or self.spans or self.feedback)
 
     @property
     def first_by_unit(self) -> int:
@@ -61,15 +63,29 @@ class Columns:
         return self.first_label + sum(len(values) for values in self.labels.values())
 
     @property
-    def width(self) -> int:
+    def first_feedback(self) -> int:
         return self.first_bin + sum(len(span) for span in self.spans.values())
+
+    @property
+    def width(self) -> int:
+        return self.first_feedback + 3 * len(self.feedback)
+
+    @property
+    def arrivals(self) -> tuple[int, ...]:
+        """The columns that count what is reported: requests, and each kind of feedback."""
+        return N, *range(self.first_feedback, self.width, 3)
 
     def moments(self, sums: Floats, metric: str) -> tuple[Floats, Floats, Floats]:
         """n, mean and m2 of one metric."""
-        n, first = sums[..., N], FIRST_MEAN + 2 * list(self.centres).index(metric)
+        if metric in self.feedback:
+            count = self.first_feedback + 3 * list(self.feedback).index(metric)
+            first, centre = count + 1, self.feedback[metric]
+        else:
+            count, first, centre = N, FIRST_MEAN + 2 * list(self.centres).index(metric), self.centres[metric]
+        n = sums[..., count]
         shift = sums[..., first] / np.maximum(n, 1.0)
         m2 = np.maximum(sums[..., first + 1] - n * shift**2, 0.0)
-        return n, np.where(n > 0, self.centres[metric] + shift, 0.0), m2
+        return n, np.where(n > 0, centre + shift, 0.0), m2
 
     def of_units(self, sums: Floats, metric: str | None) -> tuple[Floats, Floats]:
         """[..., K] requests in each bucket of units, and the sum of a metric's values; None: how many failed."""
@@ -104,7 +120,8 @@ class Columns:
 
 def columns_of(world: World, plan: Plan, *, by_unit: bool) -> Columns:
     """What the gates of a plan read."""
-    means = sorted({gate.name for gate in plan.gates if gate.kind == "mean"})
+    means = sorted({gate.name for gate in plan.gates if gate.kind == "mean" and not gate.delayed})
+    feedback = sorted({gate.name for gate in plan.gates if gate.delayed})
     levels = sorted({gate.name for gate in plan.gates if gate.level is not None})
     labels = sorted({gate.name for gate in plan.gates if gate.kind == "mix"})
     return Columns(
@@ -112,6 +129,7 @@ def columns_of(world: World, plan: Plan, *, by_unit: bool) -> Columns:
         by_unit=by_unit,
         labels={name: list(world.labels[name]) for name in labels},
         spans={name: _span(world, name) for name in levels},
+        feedback={name: world.feedback[name].mean for name in feedback},
     )
 
 

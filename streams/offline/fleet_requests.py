@@ -17,8 +17,11 @@ import numpy.typing as npt
 from detectors.arrays import Flags, Floats, Hashes, Ints
 from detectors.summaries.log_histogram import bin_of
 from schemas.unit_hash import UNIT_BUCKETS
+from streams.offline.arrivals import STEP_MS
+from streams.offline.cells import NEVER_MS
 from streams.offline.drawing import Drawn, World, draw
 from streams.offline.fleet_columns import BAD, FIRST_MEAN, Columns, N
+from streams.offline.fleet_feedback import FleetFeedback, Given
 from streams.offline.users import Users
 
 Codes = npt.NDArray[np.integer[Any]]
@@ -37,6 +40,7 @@ class Requests:
     release : number of each request's release.
     level : the stage of the ramp from which on the canary answers it.
     error, numbers, labels : what either version answers.
+    ratings, due : the feedback on either answer, NaN where there is none, and the second in which it comes.
     user, routed, bucket : its user, and the buckets that the splitter and the gates know the user by; empty without.
     """
 
@@ -47,6 +51,8 @@ class Requests:
     error: Pair
     numbers: tuple[Pair, ...]
     labels: tuple[Pair, ...]
+    ratings: tuple[Pair, ...]
+    due: tuple[Pair, ...]
     user: Codes
     routed: Codes
     bucket: Codes
@@ -92,7 +98,9 @@ class FleetRequests:
         self._users: dict[int, Users | None] = {}
         self._requests: Requests | None = None
         self._edges: list[int] = []
-        self._releases = 0
+        self._seeds: Ints = np.zeros(0, dtype=np.int64)
+        self._first = 0
+        self._later = FleetFeedback(tuple(columns.feedback.values()), len(world.segments))
 
     def load(self, number: int, seeds: Sequence[int]) -> int:
         """Draw a chunk; how many seconds it has."""
@@ -104,7 +112,7 @@ class FleetRequests:
         self._users = {seed: self._users[seed] for seed in seeds if seed in self._users}
         first = number * world.chunk_steps
         seconds = min(world.chunk_steps, world.steps - first)
-        self._requests, self._releases = Requests.joined(parts), len(seeds)
+        self._requests, self._seeds, self._first = Requests.joined(parts), np.array(seeds, dtype=np.int64), first
         self._edges = np.searchsorted(self._requests.step, first + np.arange(seconds + 1)).tolist()
         return seconds
 
@@ -118,13 +126,26 @@ class FleetRequests:
         """
         assert self._requests is not None
         requests = self._requests.take(slice(self._edges[offset], self._edges[offset + 1]))
-        if alive.size < self._releases:
-            place = np.full(self._releases, -1, dtype=np.int32)
+        if alive.size < self._seeds.size:
+            place = np.full(self._seeds.size, -1, dtype=np.int32)
             place[alive] = np.arange(alive.size)
             requests = replace(requests, release=place[requests.release])
             requests = requests.take(requests.release >= 0)
         dealt = Dealt(requests, requests.level <= stage[requests.release])
-        return self._sums(dealt, alive.size), dealt
+        sums = self._sums(dealt, alive.size)
+        if self._columns.feedback:
+            self._keep_feedback(dealt, self._seeds[alive])
+            sums[..., self._columns.first_feedback :] = self._later.heard(self._first + offset, self._seeds[alive])
+        return sums, dealt
+
+    def _keep_feedback(self, dealt: Dealt, seeds: Ints) -> None:
+        requests = dealt.requests
+        for kind, (ratings, due) in enumerate(zip(requests.ratings, requests.due, strict=True)):
+            given = np.flatnonzero(~np.isnan(ratings[0]))
+            canary = dealt.canary[given]
+            value, step = (_side((pair[0][given], pair[1][given]), canary) for pair in (ratings, due))
+            said = Given(seeds[requests.release[given]], requests.segment[given].astype(np.int64), canary * 1, value)
+            self._later.keep(kind, step, said)
 
     def hashes(self, seed: int) -> Hashes:
         """The hash of each user of a release, as ingest knows it."""
@@ -141,6 +162,7 @@ class FleetRequests:
         routed, none = drawn.dealt, np.zeros(0, dtype=np.int32)
         if users is not None:
             routed = users.buckets(self._salt)[drawn.dealt]
+        ratings, due = _feedback(drawn, tuple(self._columns.feedback))
         return Requests(
             step=drawn.step.astype(np.int32),
             release=np.zeros(drawn.step.size, dtype=np.int32),
@@ -149,6 +171,8 @@ class FleetRequests:
             error=drawn.error,
             numbers=tuple(drawn.numbers[name] for name in self._columns.numbers),
             labels=tuple(drawn.labels[name] for name in self._columns.labels),
+            ratings=ratings,
+            due=due,
             user=none if users is None else drawn.dealt.astype(np.int32),
             routed=none if users is None else routed.astype(np.int32),
             bucket=none if users is None else users.hashed()[0][drawn.dealt].astype(np.int16),
@@ -191,6 +215,20 @@ class FleetRequests:
             put(first, None, at, len(span))
             first += len(span)
         return sums.reshape(releases, segments, 2, columns.width)
+
+
+def _feedback(drawn: Drawn, names: tuple[str, ...]) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Of each kind either version's rating of every request, and the second in which it comes."""
+    ratings, due = list[Pair](), list[Pair]()
+    for name in names:
+        rated = drawn.ratings[name]
+        after = [np.rint(np.minimum(ms, NEVER_MS) / STEP_MS).astype(np.int64) for ms in rated.delay_ms]
+        values, steps = np.full((2, drawn.step.size), np.nan), np.zeros((2, drawn.step.size), dtype=np.int64)
+        values[:, rated.request] = rated.values
+        steps[:, rated.request] = drawn.step[rated.request] + np.array(after)
+        ratings.append((values[0], values[1]))
+        due.append((steps[0], steps[1]))
+    return tuple(ratings), tuple(due)
 
 
 def _taken(value: Any, chosen: Ints | Flags | slice) -> Any:

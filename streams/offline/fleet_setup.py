@@ -32,13 +32,14 @@ def columns_read(world: World, plan: Plan) -> Columns:
     by_unit = users and plan.independent != "request"
     kinds = {"rate", "mean"} if by_unit else {"rate", "mean", "p50", "p95", "p99", "mix"}
     judged = plan.by_segment and all(
-        gate.kind in kinds and gate.on_fail == "rollback" and gate.range is None and not gate.delayed
+        gate.kind in (kinds & {"mean"} if gate.delayed else kinds) and gate.on_fail == "rollback" and gate.range is None
         for gate in plan.gates
     )
+    judged &= not (by_unit and any(gate.delayed for gate in plan.gates))
     ramp = plan.ramp
     plain = not (ramp.segments or ramp.windows or ramp.min_requests or ramp.start is not None)
     if not judged or not plain:
-        judges = "rates and means of users" if by_unit else "rates, means, quantiles and output mixes of requests"
+        judges = "rates and means of users" if by_unit else "rates, means, quantiles, mixes and feedback of requests"
         raise ValueError(
             f"a fleet judges {judges}, at once and by segment, with gates that roll back and ramps for everyone at once"
         )

@@ -23,6 +23,9 @@ REQUESTS = PLAN + "independent: request\n"
 TAIL = """  - {name: latency_ms, margin: 30%, statistic: p95, worse: either}
   - {name: labels.finish_reason, margin: 6%}
 """
+RATED = PLAN + "  - {name: feedback.rating, worse: lower, margin: 8%}\n"
+SOON = SEGMENTS.replace("delay: 3s", "delay: 30s, delay_sigma: 0.5")
+SEEN_LATER = "canary: [{at: 20s, feedback.rating: {add: -0.8}, feedback.latency_ms: {times: 2}}]\n"
 ADAPTIVE = PLAN.replace(
     "{kind: stages, steps: [{weight: 20%, hold: 20s}, {weight: 50%, hold: 20s}]}",
     "{kind: adaptive, from: 5%, to: 50%, harm_budget: 40, hold: 10s}",
@@ -46,6 +49,9 @@ EITHER = PLAN.replace("margin: 10%", "margin: 30%, worse: either")
         (SCENARIO, PLAN + TAIL, 2),
         (SEGMENTS + SLOW, PLAN + TAIL, 1),
         (QUIET, PLAN + TAIL, 1),
+        (SOON, RATED, 4),
+        (SOON + SEEN_LATER, RATED, 4),
+        (QUIET.replace("delay: 3s", "delay: 90s").replace("0.1/s", "0.3/s"), RATED, 4),
         (SEGMENTS, ADAPTIVE, 6),
         (LONGER + WORSE, ADAPTIVE.replace("budget: 40", "budget: 20"), 6),
         (QUIET.replace("0.1/s", "2/s"), ADAPTIVE, 6),
@@ -64,6 +70,9 @@ EITHER = PLAN.replace("margin: 10%", "margin: 30%, worse: either")
         "tail and mix",
         "tail and mix in segments",
         "tail and mix of hardly any traffic",
+        "feedback",
+        "worse feedback, and later",
+        "feedback on hardly any traffic",
         "adaptive",
         "an adaptive ramp that goes down again",
         "an adaptive ramp of little traffic",
@@ -94,12 +103,12 @@ def test_cases_name_files_and_tolerances() -> None:
     ("text", "plan"),
     [
         (SCENARIO + "canary: [{at: 9s, silent: true}]", PLAN),
-        (SCENARIO, PLAN + "  - {name: feedback.rating, worse: lower, margin: 5%}\n"),
+        (USERS, RATED),
         (SCENARIO, PLAN + "independent: unit\n"),
         (USERS, PLAN + TAIL),
         (SCENARIO, PLAN.replace("kind: stages", "kind: stages, min_requests: 9")),
     ],
-    ids=["silence", "feedback", "units without users", "quantiles of users", "a number of requests"],
+    ids=["silence", "feedback of users", "units without users", "quantiles of users", "a number of requests"],
 )
 def test_what_a_fleet_leaves_out_is_refused(text: str, plan: str) -> None:
     """Silent versions and gates that are not in a fleet are not simulated as if they were not there."""
