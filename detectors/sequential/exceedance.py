@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
@@ -28,6 +28,12 @@ from detectors.sequential.step_margin import (
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
 from detectors.sequential.two_by_two import log_ratios, tables_of
 from detectors.summaries.log_histogram import BIN_MAX, LogHistogram, upper_edge
+
+_BELOW: Final = -BIN_MAX - 1
+"""An edge below every bin."""
+
+_LINE: Final = 2 * BIN_MAX + 2
+"""Places for one arm's bins, and one to spare, so that the next arm's are beyond each of its edges."""
 
 
 class ExceedanceState(msgspec.Struct, frozen=True, eq=False):
@@ -180,14 +186,14 @@ class Exceedance(msgspec.Struct, frozen=True):
     def _counts(self, batch: HistogramBatch, edges: tuple[int, int, int]) -> Floats:
         """[2, 4, m] of both arms: values, and how many lie beyond each of three edges."""
         arms = (*batch.baseline, *batch.canary)
-        bins, counts = (np.concatenate(parts) for parts in zip(*((arm.bins, arm.counts) for arm in arms), strict=True))
-        # All bins are above the first edge, so the first row counts everything.
-        above = counts * (bins > np.array([[-BIN_MAX - 1], *([edge] for edge in edges)]))
-        ends = np.cumsum([0, *(arm.bins.size for arm in arms)])
-        upto = np.zeros((len(above), bins.size + 1), dtype=np.int64)
-        np.cumsum(above, axis=1, out=upto[:, 1:])
-        upto = upto.take(ends, axis=1)
-        found = (upto[:, 1:] - upto[:, :-1]).astype(np.float64).reshape(len(above), 2, -1).swapaxes(0, 1)
+        sizes = np.array([arm.bins.size for arm in arms])
+        # One arm's bins after another's on one ascending line, so that one search finds every edge in every arm.
+        begins = _LINE * np.arange(len(arms))
+        line = np.concatenate([arm.bins for arm in arms]) + begins.repeat(sizes)
+        cuts = line.searchsorted(np.array([_BELOW, *edges])[:, None] + begins, side="right")
+        upto = np.zeros(line.size + 1)
+        np.add.accumulate(np.concatenate([arm.counts for arm in arms]), out=upto[1:])
+        found = (upto.take(np.add.accumulate(sizes)) - upto.take(cuts)).reshape(-1, 2, batch.rows.size).swapaxes(0, 1)
         if self.worse == "lower":
             found[:, 1:] = found[:, :1] - found[:, 1:]
         return found

@@ -184,7 +184,7 @@ class LogHistogram(msgspec.Struct, frozen=True, eq=False):
     @property
     def n(self) -> int:
         """Number of values."""
-        return int(self.counts.sum())
+        return int(np.add.reduce(self.counts))
 
     def merge(self, other: LogHistogram) -> LogHistogram:
         """The histogram of the values of both."""
@@ -199,7 +199,7 @@ class LogHistogram(msgspec.Struct, frozen=True, eq=False):
         if len(filled) == 1:
             return filled[0]
         bins = np.concatenate([part.bins for part in filled])
-        lowest = bins.min()
+        lowest = np.minimum.reduce(bins)
         dense = np.bincount(bins - lowest, np.concatenate([part.counts for part in filled]))
         positions = np.flatnonzero(dense)
         return cls((positions + lowest).astype(np.int32), dense[positions].astype(np.int64))
