@@ -53,4 +53,4 @@ def _requests(axes: Axes, harmful: dict[str, Any]) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("canary requests until the rollback, median (where one was rolled back)")
     axes.grid(axis="y", linewidth=0.4)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=8, frameon=False)
