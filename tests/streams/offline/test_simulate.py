@@ -103,9 +103,9 @@ def test_side_by_side_prints_the_same_runs_without_their_sentences(files: tuple[
 
 
 def test_side_by_side_refuses_what_it_leaves_out(files: tuple[str, str]) -> None:
-    """A gate on feedback is not dropped in silence."""
+    """A gate that holds is not taken for one that rolls back."""
     scenario, plan_file = files
-    Path(plan_file).write_text(PLAN + "  - {name: feedback.rating, worse: lower, margin: 5%}\n")
+    Path(plan_file).write_text(PLAN + "  - {name: feedback.rating, worse: lower, margin: 5%, action: hold}\n")
     said = run(scenario, "--plan", plan_file, "--side-by-side")
     assert said.exit_code == 2 and "--side-by-side: a fleet judges rates, means" in said.stderr
 
