@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from bench import argo_rollouts, rules
-from bench.lanes import Row, harmed_by_promotion, onset_s_of, others
+from bench.healthy import FOLDER, plan_of
+from bench.lanes import Row, others, row_of
 from schemas.decision import Decision, State
 from schemas.evidence import Verdict
-from schemas.plan import Plan, parse_plan
+from schemas.plan import Plan
 from streams.cli.simulate import read_world
 from streams.offline.drawing import World
 from streams.offline.fleet import Fleet
 from streams.offline.simulate import START_MS, Run, simulate
 
-FOLDER = Path(__file__).parents[1] / "examples" / "scenarios"
 RESULT = Path(__file__).parent / "results" / "decisions.json"
 PLANS = {
     "correlation-changed": "joint",
@@ -71,25 +71,20 @@ def ours(world: World, plan: Plan, seeds: Sequence[int]) -> list[Row]:
         fleet = Fleet(world, plan, seeds)
     except ValueError:
         alone = (simulate(world, plan, seed=seed) for seed in seeds)
-        return [row_of(world, one.run, one.decisions) for one in alone]
-    return [row_of(world, run, []) for run in fleet.run()]
+        return [row_of_run(world, one.run, one.decisions) for one in alone]
+    return [row_of_run(world, run, []) for run in fleet.run()]
 
 
-def row_of(world: World, run: Run, decisions: Sequence[Decision]) -> Row:
+def row_of_run(world: World, run: Run, decisions: Sequence[Decision]) -> Row:
     """A run as a row. A fleet's gates all roll back, so there is no hold to look for."""
     state, at_ms, requests = _end(run), run.decided_at_ms, run.canary_requests_at_decision
-    harmed = run.canary_requests_after_onset or 0
-    if state == "promoted":
-        harmed += harmed_by_promotion(world, ((at_ms or 0) - START_MS) // 1000)
     held = next((one for one in decisions if (one.state, one.verdict) == (State.HOLDING, Verdict.FAIL)), None)
     if held is not None and state in {"rolled_back", "undecided"}:
         # It was found when the first gate held, whatever another one made of it later.
         state = "held" if state == "undecided" else state
         at_ms, requests = held.at_ms, max(row.n_canary for row in held.evidence if row.verdict is Verdict.FAIL)
-    after_s = None if at_ms is None else (at_ms - START_MS) // 1000 - (onset_s_of(world) or 0)
-    if state == "rolled_back" and after_s is not None and after_s < 0:
-        state = "rolled_back_early"
-    return Row(SERINUS, state, after_s, requests, harmed)
+    at_s = None if at_ms is None else (at_ms - START_MS) // 1000
+    return row_of(world, Row(SERINUS, state, at_s, requests, run.canary_requests_after_onset or 0))
 
 
 def _end(run: Run) -> str:
@@ -102,8 +97,7 @@ def some(task: tuple[str, tuple[int, ...]]) -> tuple[str, list[Row]]:
     """Some runs of one case by all rules."""
     case, seeds = task
     scenario, _, named = case.partition("/")
-    path = FOLDER / "plans" / f"{named}.yaml"
-    plan = parse_plan(path.read_text(encoding="utf-8"), file=str(path))
+    plan = plan_of(named)
     world = read_world(FOLDER / f"{scenario}.yaml", plan)
     return case, ours(world, plan, seeds) + [row for seed in seeds for row in others(world, plan, seed)]
 

@@ -64,12 +64,7 @@ class Lane:
 
     def row(self, world: World) -> Row:
         assert self.ended is not None
-        assert self.at_s is not None
-        state, onset_s = self.ended, onset_s_of(world)
-        if state == "rolled_back" and onset_s is not None and self.at_s < onset_s:
-            state = "rolled_back_early"
-        harmed = self.harmed + (harmed_by_promotion(world, self.at_s) if state == "promoted" else 0)
-        return Row(self.rule.name, state, self.at_s - (onset_s or 0), self.requests, harmed)
+        return row_of(world, Row(self.rule.name, self.ended, self.at_s, self.requests, self.harmed))
 
     def _end(self, state: str, at_s: int, requests: int) -> None:
         self.ended, self.at_s, self.requests = state, at_s, requests
@@ -193,6 +188,18 @@ def others(world: World, plan: Plan, seed: int) -> list[Row]:
         if isinstance(lane.rule, argo_rollouts.ArgoRollouts):
             lane.rule.close()
     return [lane.row(world) for lane in lanes]
+
+
+def row_of(world: World, ended: Row) -> Row:
+    """What ended at ``after_s`` since the start, as a row: since the onset, and with whom a promotion harms later."""
+    at_s, onset_s, state, harmed = ended.after_s, onset_s_of(world), ended.state, ended.harmed
+    if at_s is None:
+        return ended
+    if state == "promoted":
+        harmed += harmed_by_promotion(world, at_s)
+    if state == "rolled_back" and onset_s is not None and at_s < onset_s:
+        state = "rolled_back_early"
+    return ended._replace(state=state, after_s=at_s - (onset_s or 0), harmed=harmed)
 
 
 def onset_s_of(world: World) -> int | None:

@@ -43,22 +43,19 @@ class Blocks:
         """Add the second ``at``; the blocks that it closes, by count and then by time."""
         # Whatever is reported of a segment opens its block; only requests fill it.
         there = heard[..., self._arrivals].sum(axis=3)
-        open_before = self._open()
-        self._since[~open_before & (there.sum(axis=2) > 0)] = at
-        for release in np.flatnonzero(((self._rows == 0) & (there.sum(axis=2) > 0)).any(axis=1)).tolist():
+        some = there.sum(axis=2) > 0
+        open_before = self._sums[..., self._arrivals].sum(axis=(2, 3)) > 0
+        self._since[~open_before & some] = at
+        for release in np.flatnonzero(((self._rows == 0) & some).any(axis=1)).tolist():
             self._appear(release, there[release])
         self._sums += heard
         full = self._sums[..., N].sum(axis=2) >= BLOCK_REQUESTS_MIN
-        old = self._open() & ~full & (at - self._since >= _BLOCK_STEPS - 1)
+        old = (open_before | some) & ~full & (at - self._since >= _BLOCK_STEPS - 1)
         ended_ms = START_MS + (at + 1) * STEP_MS
         # By then time has passed up to the last slice of the second that reports this one.
         passed_ms = ended_ms + STEP_MS - SLICE_MS
         pairs = ((full, ended_ms), (old, passed_ms))
         return [self._close(which, ended_ms=end_ms) for which, end_ms in pairs if which.any()]
-
-    def _open(self) -> Flags:
-        """[releases, segments] which have an open block."""
-        return np.asarray(self._sums[..., self._arrivals].sum(axis=(2, 3)) > 0)
 
     def _appear(self, release: int, n: Floats) -> None:
         """Rows in the order in which segments appear: those of one second by version and name."""

@@ -31,11 +31,11 @@ def columns_read(world: World, plan: Plan) -> Columns:
         raise ValueError("a fleet counts units only where the scenario has users")
     by_unit = users and plan.independent != "request"
     kinds = {"rate", "mean"} if by_unit else {"rate", "mean", "p50", "p95", "p99", "mix"}
+    delayed = set[str]() if by_unit else {"mean"}
     judged = plan.by_segment and all(
-        gate.kind in (kinds & {"mean"} if gate.delayed else kinds) and gate.on_fail == "rollback" and gate.range is None
+        gate.kind in (delayed if gate.delayed else kinds) and gate.on_fail == "rollback" and gate.range is None
         for gate in plan.gates
     )
-    judged &= not (by_unit and any(gate.delayed for gate in plan.gates))
     ramp = plan.ramp
     plain = not (ramp.segments or ramp.windows or ramp.min_requests or ramp.start is not None)
     if not judged or not plain:

@@ -6,18 +6,18 @@ from typing import Any
 
 from bench import rules
 from bench.decision_table import decisions_table
-from bench.decisions import FOLDER, cases, is_healthy, ours, row_of, some, summary
+from bench.decisions import cases, is_healthy, ours, row_of_run, some, summary
+from bench.healthy import FOLDER, plan_of
 from bench.lanes import Lane, Row, harmed_by_promotion
 from schemas.decision import State
-from schemas.plan import Plan, parse_plan
+from schemas.plan import Plan
 from streams.cli.simulate import read_world
 from streams.offline.drawing import World
 from streams.offline.simulate import START_MS, Run, simulate
 
 
 def read(scenario: str, plan_name: str) -> tuple[World, Plan]:
-    path = FOLDER / "plans" / f"{plan_name}.yaml"
-    plan = parse_plan(path.read_text(encoding="utf-8"), file=str(path))
+    plan = plan_of(plan_name)
     return read_world(FOLDER / f"{scenario}.yaml", plan), plan
 
 
@@ -59,7 +59,7 @@ def test_a_hold_of_a_healthy_release_is_a_false_alarm_in_the_table() -> None:
 def test_who_promotes_harm_harms_everybody_until_the_scenario_ends() -> None:
     """1,600 s at 50 requests a second are left of the hour when it is promoted at 2,000 s; other rules count alike."""
     world, _ = read("late-onset", "share-50")
-    assert row_of(world, run(), []).harmed == 5_000 + 1_600 * 50
+    assert row_of_run(world, run(), []).harmed == 5_000 + 1_600 * 50
     lane = Lane(rules.MannWhitney())
     lane.promote(2_000, 40_000)
     assert lane.row(world) == Row("Mann–Whitney 98 %, tolerance 0.25", "promoted", 200, 40_000, 1_600 * 50)
@@ -69,7 +69,7 @@ def test_who_promotes_harm_harms_everybody_until_the_scenario_ends() -> None:
 def test_an_undecided_release_harms_whom_its_canary_answered() -> None:
     """The end of the scenario is no rescue."""
     world, _ = read("late-onset", "share-50")
-    row = row_of(world, run(state=State.RAMPING, decided_at_ms=None, canary_requests_at_decision=None), [])
+    row = row_of_run(world, run(state=State.RAMPING, decided_at_ms=None, canary_requests_at_decision=None), [])
     assert (row.state, row.after_s, row.harmed) == ("undecided", None, 5_000)
 
 
@@ -86,7 +86,7 @@ def test_side_by_side_and_alone_give_the_same_rows() -> None:
     """Harm is found in the same second with the same requests, whichever way is taken."""
     world, plan = read("errors-1-to-5", "ramp")
     alone = simulate(world, plan, seed=1)
-    assert ours(world, plan, (0, 1))[1] == row_of(world, alone.run, alone.decisions)
+    assert ours(world, plan, (0, 1))[1] == row_of_run(world, alone.run, alone.decisions)
 
 
 def test_every_plan_has_a_healthy_case_and_every_scenario_is_a_case() -> None:
