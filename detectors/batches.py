@@ -61,7 +61,18 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
     def of(cls, entries: Sequence[tuple[int, Rate, Rate]]) -> RateBatch:
         """From (row, baseline, canary) of each block."""
         numbers = np.array([(b.n, b.k, c.n, c.k) for _, b, c in entries], dtype=np.float64).reshape(-1, 4)
-        return cls(_rows([row for row, _, _ in entries]), *numbers.T)
+        return cls.checked(_rows([row for row, _, _ in entries]), *numbers.T)
+
+    @classmethod
+    def checked(cls, rows: Ints, n_b: Floats, k_b: Floats, n_c: Floats, k_c: Floats) -> RateBatch:
+        """Of counts that are valid already, as those of a :class:`~detectors.summaries.rate.Rate` are: not asked twice.
+
+        Raises
+        ------
+        ValueError : when a row repeats or is a total's.
+        """
+        check_rows(rows)
+        return _CheckedRates(rows, n_b, k_b, n_c, k_c)
 
     @property
     def paired(self) -> Flags:
@@ -75,7 +86,7 @@ class RateBatch(msgspec.Struct, frozen=True, eq=False):
         if all(chosen.tolist()):
             return self
         n_b, k_b, n_c, k_c = (column[chosen] for column in (self.n_b, self.k_b, self.n_c, self.k_c))
-        return RateBatch(self.rows[chosen], n_b, k_b, n_c, k_c, self.stride)
+        return _CheckedRates(self.rows[chosen], n_b, k_b, n_c, k_c, self.stride)
 
 
 class MeanBatch(msgspec.Struct, frozen=True, eq=False):
@@ -121,7 +132,9 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         numbers = np.array([(b.n, b.mean, b.m2, c.n, c.mean, c.m2) for _, b, c in entries], dtype=np.float64).reshape(
             -1, 6
         )
-        return cls(_rows([row for row, _, _ in entries]), *numbers.T)
+        rows = _rows([row for row, _, _ in entries])
+        check_rows(rows)
+        return _CheckedMeans(rows, *numbers.T)
 
     @classmethod
     def of_rates(cls, batch: RateBatch) -> MeanBatch:
@@ -130,7 +143,12 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         mean_c = batch.k_c / np.maximum(batch.n_c, 1.0)
         m2_b = mean_b * (batch.n_b - batch.k_b)
         m2_c = mean_c * (batch.n_c - batch.k_c)
-        return cls(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c, batch.stride)
+        return _CheckedMeans(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c, batch.stride)
+
+    @property
+    def arms(self) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+        """Count, mean and sum of squared deviations of the baseline, then of the canary, each [m]."""
+        return self.n_b, self.mean_b, self.m2_b, self.n_c, self.mean_c, self.m2_c
 
     @property
     def paired(self) -> Flags:
@@ -141,7 +159,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         """Some of the blocks."""
         if all(chosen.tolist()):
             return self
-        return MeanBatch(
+        return _CheckedMeans(
             self.rows[chosen],
             n_b=self.n_b[chosen],
             mean_b=self.mean_b[chosen],
@@ -151,6 +169,16 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
             m2_c=self.m2_c[chosen],
             stride=self.stride,
         )
+
+
+class _CheckedRates(RateBatch, frozen=True, eq=False):
+    def __post_init__(self) -> None:
+        """Nothing is asked: whoever makes one has."""
+
+
+class _CheckedMeans(MeanBatch, frozen=True, eq=False):
+    def __post_init__(self) -> None:
+        """Nothing is asked: whoever makes one has."""
 
 
 def rate_batch(blocks: Sequence[Block], rate: Callable[[Summary], Rate], *, baseline: str, canary: str) -> RateBatch:

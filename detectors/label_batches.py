@@ -54,7 +54,13 @@ class LabelBatch(msgspec.Struct, frozen=True, eq=False):
             return np.array(numbers, dtype=np.float64).reshape(len(arms), len(values))
 
         rows = np.array([row for row, _, _ in entries], dtype=np.int64)
-        return cls(rows, values, counts([b for _, b, _ in entries]), counts([c for _, _, c in entries]))
+        check_rows(rows)
+        return _Checked(rows, values, counts([b for _, b, _ in entries]), counts([c for _, _, c in entries]))
+
+
+class _Checked(LabelBatch, frozen=True, eq=False):
+    def __post_init__(self) -> None:
+        """Nothing is asked: counts are valid, and their names distinct."""
 
 
 def label_batch(blocks: Sequence[Block], label: str, *, baseline: str, canary: str) -> LabelBatch:

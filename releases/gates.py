@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from detectors.batches import mean_batch, rate_batch
+from detectors.batches import MeanBatch, mean_batch, rate_batch
 from detectors.blocks import Block
 from detectors.sequential.averaging import log_either
 from detectors.sequential.bounds import MeanBound, MeanBoundState
@@ -166,7 +166,7 @@ class RateGate:
         return RateKnown(
             self._fail.advanced(known.fail, fail),
             self._bound.advanced(known.bound, bound),
-            self._effect.observe(known.effect, fail.means),
+            self._effect.observe(known.effect, MeanBatch.of_rates(batch)),
         )
 
     def evidence(self, known: Known) -> float:
@@ -226,7 +226,7 @@ class MeanGate:
             seen = compare(fail_known.past, batch, gate.worse, amounts)
             fails.append(gate.advanced(fail_known, seen.columns(1, 2)))
             bounds.append(bound.advanced(bound_known, seen.columns(2, len(amounts))))
-            effect = effect or self._effect.advanced(known.effect, seen.pairs, seen.found)
+            effect = effect or self._effect.advanced(known.effect, seen.pairs, seen.as_it_is)
         return MeanKnown(tuple(fails), tuple(bounds), effect or known.effect)
 
     def evidence(self, known: Known) -> float:

@@ -100,7 +100,7 @@ class MeanBound(msgspec.Struct, frozen=True):
         height, pairs = compared.mean.size, compared.pairs
         r = grown(state.r, height, np.nan)
         overall, recent = (grown(sums, height, 0.0) for sums in (state.overall, state.recent))
-        ready = compared.take(~np.isnan(compared.sd[pairs.rows]) & (pairs.n_b + pairs.n_c > 2))
+        ready = compared.take(compared.known & (pairs.n_b + pairs.n_c > 2))
         if ready.pairs.rows.size:
             place = placed(ready.pairs.rows, pairs.stride)
             r = self._tuned(r, place.where, compared.mean, compared.sd)

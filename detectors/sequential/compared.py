@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.arrays import Flags, Floats
+from detectors.arrays import Flags, Floats, constant
 from detectors.batches import MeanBatch
 from detectors.rows import height_of
 from detectors.sequential.differences import Differences, Worse, differences, scales
@@ -22,6 +22,7 @@ class Compared(NamedTuple):
     pairs : the m of them with both arms.
     found : [m, K] their differences, a column for each amount.
     mean, sd : [R] of the baseline's past in each row, as :func:`detectors.sequential.past.spread` gives them.
+    known : [m] of which pairs the baseline's spread is known.
     past : the baseline's past with these blocks in it.
     """
 
@@ -30,7 +31,13 @@ class Compared(NamedTuple):
     found: Differences
     mean: Floats
     sd: Floats
+    known: Flags
     past: Past
+
+    @property
+    def as_it_is(self) -> Differences:
+        """[m] of the first amount, which is none: from the baseline as it is."""
+        return Differences(*(column[:, 0] for column in self.found))
 
     def columns(self, first: int, last: int) -> Compared:
         """Some of the amounts."""
@@ -41,7 +48,7 @@ class Compared(NamedTuple):
         if all(chosen.tolist()):
             return self
         found = Differences(*(column[chosen] for column in self.found))
-        return self._replace(pairs=self.pairs.take(chosen), found=found)
+        return self._replace(pairs=self.pairs.take(chosen), found=found, known=self.known[chosen])
 
 
 def compare(past: Past, batch: MeanBatch, worse: Worse, amounts: tuple[float, ...]) -> Compared:
@@ -62,5 +69,5 @@ def compare(past: Past, batch: MeanBatch, worse: Worse, amounts: tuple[float, ..
     """
     mean, sd = spread(past, height_of(batch.rows))
     pairs = batch.take(batch.paired)
-    found = differences(pairs, scales(worse, np.array(amounts), mean[pairs.rows]))
-    return Compared(batch, pairs, found, mean, sd, learn_means(past, batch))
+    found = differences(pairs, scales(worse, constant(amounts), mean[pairs.rows]))
+    return Compared(batch, pairs, found, mean, sd, ~np.isnan(sd[pairs.rows]), learn_means(past, batch))

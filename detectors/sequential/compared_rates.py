@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from detectors.arrays import Floats, Ints
-from detectors.batches import MeanBatch, RateBatch
-from detectors.sequential.past import Past, learn_means
+from detectors.batches import RateBatch
+from detectors.sequential.past_rate import PastRate, learn_rates
 from detectors.sequential.two_by_two import Alternatives, log_ratios, tables_of
 
 
@@ -15,28 +15,27 @@ class ComparedRates(NamedTuple):
 
     Parameters
     ----------
-    batch, means : all the blocks, also as means of zeros and ones.
+    batch : all the blocks.
     rows : int64 [m] of the blocks with both arms.
     log_e : [m, J] of their tables against the detector's alternatives.
     past : the baseline's past with these blocks in it.
     """
 
     batch: RateBatch
-    means: MeanBatch
     rows: Ints
     log_e: Floats
-    past: Past
+    past: PastRate
 
 
 class Compares(Protocol):
     """A detector of 2×2 tables."""
 
-    def alternatives(self, past: Past, rows: Ints) -> Alternatives:
+    def alternatives(self, past: PastRate, rows: Ints) -> Alternatives:
         """[m, J] of blocks in some rows."""
         ...
 
 
-def compare_rates(past: Past, batch: RateBatch, *detectors: Compares) -> list[ComparedRates]:
+def compare_rates(past: PastRate, batch: RateBatch, *detectors: Compares) -> list[ComparedRates]:
     """Compare the tables with the alternatives of each detector.
 
     Parameters
@@ -44,7 +43,7 @@ def compare_rates(past: Past, batch: RateBatch, *detectors: Compares) -> list[Co
     past : of the baseline, before the blocks.
     batch : blocks that closed at one moment, at least one.
     """
-    pairs, means = batch.pairs, MeanBatch.of_rates(batch)
-    tables, learned = tables_of(pairs), learn_means(past, means)
+    pairs = batch.pairs
+    tables, learned = tables_of(pairs), learn_rates(past, batch.rows, n=batch.n_b, k=batch.k_b, stride=batch.stride)
     log_e = log_ratios([(tables, detector.alternatives(past, pairs.rows)) for detector in detectors])
-    return [ComparedRates(batch, means, pairs.rows, one, learned) for one in log_e]
+    return [ComparedRates(batch, pairs.rows, one, learned) for one in log_e]

@@ -14,7 +14,7 @@ Worse = Literal["higher", "lower"]
 
 
 class Differences(NamedTuple):
-    """Each [m, G]: m blocks, G scales of the baseline.
+    """Each [m, G]: m blocks, G scales of the baseline; or [m], the baseline as it is.
 
     ``weight`` w = n_c n_b / n, ``s`` = w (m_c - scale m_b), ``v_score`` = w (M2_c + scale² M2_b) / (n - 2), and
     ``v_hc``, the sandwich: (1-p)² Σ_c (x - m)² + p² Σ_b (scale x - m)², m the block's pooled mean and p = n_c / n.
@@ -26,7 +26,7 @@ class Differences(NamedTuple):
     v_hc: Floats
 
 
-def differences(batch: MeanBatch, scale: Floats) -> Differences:
+def differences(batch: MeanBatch, scale: Floats | None = None) -> Differences:
     """Compare the canary with the scaled baseline within each block.
 
     The squares of v_hc are taken around the *pooled* mean: around its own, one canary request would have no spread
@@ -36,24 +36,31 @@ def differences(batch: MeanBatch, scale: Floats) -> Differences:
     Parameters
     ----------
     batch : blocks with both arms.
-    scale : [m, G] factor on the baseline: 1 compares as it is, 1.1 asks for a canary 10 % higher.
+    scale : [m, G] factor on the baseline: 1.1 asks for a canary 10 % higher; None compares as it is.
 
     >>> from detectors.summaries.moments import Moments
-    >>> d = differences(MeanBatch.of([(1, Moments(2, 1.0, 2.0), Moments(2, 3.0, 2.0))]), np.ones((1, 1)))
-    >>> float(d.weight[0, 0]), float(d.s[0, 0]), float(d.v_score[0, 0]), float(d.v_hc[0, 0])
+    >>> d = differences(MeanBatch.of([(1, Moments(2, 1.0, 2.0), Moments(2, 3.0, 2.0))]))
+    >>> float(d.weight[0]), float(d.s[0]), float(d.v_score[0]), float(d.v_hc[0])
     (1.0, 2.0, 2.0, 2.0)
     """
-    n_c, n_b = batch.n_c[:, None], batch.n_b[:, None]
-    mean_c, m2_c = batch.mean_c[:, None], batch.m2_c[:, None]
-    mean_b, m2_b = batch.mean_b[:, None] * scale, batch.m2_b[:, None] * scale**2
+    if scale is None:
+        return _within(*batch.arms)
+    n_b, mean_b, m2_b, *canary = (column[:, None] for column in batch.arms)
+    found = _within(n_b, mean_b * scale, m2_b * (scale * scale), *canary)
+    return found._replace(weight=found.weight.repeat(scale.shape[1], axis=1))
+
+
+def _within(n_b: Floats, mean_b: Floats, m2_b: Floats, n_c: Floats, mean_c: Floats, m2_c: Floats) -> Differences:
     n = n_c + n_b
     p = n_c / n
-    rest = 1 - p
+    rest = 1.0 - p
     gap = mean_c - mean_b
-    weight = n_c * n_b / n + np.zeros(gap.shape)
-    v_hc = rest**2 * (m2_c + n_c * (rest * gap) ** 2) + p**2 * (m2_b + n_b * (p * gap) ** 2)
-    v_score = weight * (m2_c + m2_b) / np.maximum(n - 2.0, 1.0)
-    return Differences(weight, weight * gap, v_score, v_hc)
+    w = n_c * rest
+    s = w * gap
+    # The arms' means lie (1-p) gap and p gap from the pooled one, and n_c (1-p)⁴ + n_b p⁴ = w (1 - 3 p (1-p)).
+    v_hc = rest * rest * m2_c + p * p * m2_b + (1.0 - 3.0 * p * rest) * s * gap
+    v_score = w / np.maximum(n - 2.0, 1.0) * (m2_c + m2_b)
+    return Differences(w, s, v_score, v_hc)
 
 
 def scales(worse: Worse, amounts: Floats, mean: Floats) -> Floats:

@@ -94,7 +94,7 @@ class Effect(msgspec.Struct, frozen=True):
     def observe(self, state: EffectState, batch: MeanBatch) -> EffectState:
         """After the blocks that closed at one moment; a block with one arm changes nothing."""
         pairs = batch.take(batch.paired)
-        return self.advanced(state, pairs, differences(pairs, np.ones((pairs.rows.size, 1))))
+        return self.advanced(state, pairs, differences(pairs))
 
     def advanced(self, state: EffectState, pairs: MeanBatch, compared: Differences) -> EffectState:
         """The same for a caller that has compared the blocks already.
@@ -102,17 +102,17 @@ class Effect(msgspec.Struct, frozen=True):
         Parameters
         ----------
         pairs : the blocks with both arms.
-        compared : [m, …] their differences; the first column is with the baseline as it is.
+        compared : [m] their differences from the baseline as it is.
         """
         if pairs.rows.size == 0:
             return state
-        w = compared.weight[:, 0]
+        w = compared.weight
         arms = (pairs.n_b, pairs.n_c, w, w * pairs.mean_b, w * pairs.mean_c)
-        added = np.array((*arms, compared.v_score[:, 0], compared.v_hc[:, 0])).T
         place = placed(pairs.rows, pairs.stride)
+        gain = place.with_sums(np.array((*arms, compared.v_score, compared.v_hc)).T)
         known = grown(state.sums, place.height, 0.0)
-        (sums,) = place.added(added, known)
-        return EffectState(sums, with_blocks(state.lately, place, added, len(known)))
+        sums = place.replaced(known, place.taken(known) + gain)
+        return EffectState(sums, with_blocks(state.lately, place, gain, len(known)))
 
     def compared(self, state: EffectState) -> bool:
         """Whether any block had both arms."""

@@ -7,11 +7,11 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Floats, Ints, constant
 from detectors.batches import RateBatch
 from detectors.sequential.compared_rates import ComparedRates, compare_rates
 from detectors.sequential.onset import Mixture, advance, log_combined, log_evidence, start_mixture, with_rows
-from detectors.sequential.past import Past, rate_of, start_past
+from detectors.sequential.past_rate import PastRate, rate_of, start_rate
 from detectors.sequential.two_by_two import Alternatives, odds_times
 
 RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -20,7 +20,7 @@ RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 class Evalue2x2State(msgspec.Struct, frozen=True, eq=False):
     """The baseline's past and the evidence, by row."""
 
-    past: Past
+    past: PastRate
     mixture: Mixture
 
 
@@ -73,7 +73,7 @@ class Evalue2x2(msgspec.Struct, frozen=True):
 
     def start(self) -> Evalue2x2State:
         """Nothing known."""
-        return Evalue2x2State(start_past(), start_mixture(len(self.ratios)))
+        return Evalue2x2State(start_rate(), start_mixture(len(self.ratios)))
 
     def observe(self, state: Evalue2x2State, batch: RateBatch) -> Evalue2x2State:
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
@@ -81,12 +81,12 @@ class Evalue2x2(msgspec.Struct, frozen=True):
             return state
         return self.advanced(state, *compare_rates(state.past, batch, self))
 
-    def alternatives(self, past: Past, rows: Ints) -> Alternatives:
+    def alternatives(self, past: PastRate, rows: Ints) -> Alternatives:
         """[m, J] of blocks in some rows, each θ_c beyond the edge of the null."""
         rate = rate_of(past, rows, self.prior_rate)
         theta_b = np.minimum(rate, 1.0 - self.tolerance - 1e-6 * (1.0 - self.tolerance))
-        theta_c = odds_times(theta_b + self.tolerance, np.array(self.ratios))
-        gap = np.array([self.tolerance] * len(self.ratios))
+        theta_c = odds_times(theta_b + self.tolerance, constant(self.ratios))
+        gap = constant((self.tolerance,) * len(self.ratios))
         return Alternatives(theta_b.repeat(gap.size).reshape(theta_c.shape), theta_c, gap)
 
     def advanced(self, state: Evalue2x2State, compared: ComparedRates) -> Evalue2x2State:

@@ -14,7 +14,7 @@ from detectors.sequential.compared_rates import ComparedRates
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
-from detectors.sequential.past import learn_means
+from detectors.sequential.past_rate import learn_rates
 from detectors.sequential.step_margin import (
     Exceedances,
     StepState,
@@ -139,15 +139,15 @@ class Exceedance(msgspec.Struct, frozen=True):
             of_baseline, of_canary = self._counts(batch, (index, beyond, far))
             (n_b, k_b, _, far_b), (n_c, k_c, beyond_c, far_c) = of_baseline, of_canary
             seen = Exceedances(batch.rows, n_b, n_c, k_b, far_b, far_c, self._gaps(state.threshold, index, far))
-            tolerated = RateBatch(batch.rows, n_b, k_b, n_c, beyond_c)
-            means, pairs, past = MeanBatch.of_rates(tolerated), tolerated.pairs, state.fail.past
+            tolerated = RateBatch.checked(batch.rows, n_b, k_b, n_c, beyond_c)
+            pairs, past = tolerated.pairs, state.fail.past
             harm = tables_of(pairs), self._fail.alternatives(past, pairs.rows)
             log_e, gain = log_ratios([harm, asked_step(state.step, seen, prior_rate=self._rate)])
-            learned = learn_means(past, means)
-            as_is = RateBatch(batch.rows, n_b, k_b, n_c, k_c)
+            learned = learn_rates(past, batch.rows, n=n_b, k=k_b)
+            as_is = RateBatch.checked(batch.rows, n_b, k_b, n_c, k_c)
             state = msgspec.structs.replace(
                 state,
-                fail=self._fail.advanced(state.fail, ComparedRates(tolerated, means, pairs.rows, log_e, learned)),
+                fail=self._fail.advanced(state.fail, ComparedRates(tolerated, pairs.rows, log_e, learned)),
                 step=advanced_step(state.step, seen, learned, gain),
                 effect=Effect().observe(state.effect, MeanBatch.of_rates(as_is)),
             )

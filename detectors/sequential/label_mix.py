@@ -13,19 +13,17 @@ from detectors.batches import SHARE_MIN
 from detectors.label_batches import LabelBatch
 from detectors.rows import height_of, placed
 from detectors.sequential.effect import Estimate
+from detectors.sequential.label_alternatives import FAIL_RATIOS, PASS_RATIOS, SHARE_FLOOR, label_alternatives
 from detectors.sequential.onset import Mixture, advance, grow, log_combined, log_evidence, start_mixture
 from detectors.sequential.past import MEMORY_REQUESTS, grown
-from detectors.sequential.two_by_two import Alternatives, Tables, log_ratio, odds_times
+from detectors.sequential.two_by_two import Tables, log_ratio
 from schemas.event import OTHER
 
 VALUES_MAX: Final = 64
 """Values with a name of their own; later ones count as ``other``."""
 
-FAIL_RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-PASS_RATIOS: Final = (0.7, 1.0, 1.3)
 _PRIOR_REQUESTS: Final = 20.0
 _PRIOR_SHARE: Final = 0.05
-_SHARE_FLOOR: Final = 1e-6
 _POINTS: Final = 2 * len(FAIL_RATIOS)
 
 
@@ -169,12 +167,11 @@ class LabelMix(msgspec.Struct, frozen=True):
     def _compared(self, state: LabelMixState, tables: Tables, rows: Ints) -> LabelMixState:
         """With the evidence of the blocks that have both arms. FAIL bets on the values seen before only."""
         share = (state.k[rows] + _PRIOR_REQUESTS * _PRIOR_SHARE) / (state.n[rows, None] + _PRIOR_REQUESTS)
-        share = np.minimum(np.maximum(share, _SHARE_FLOOR), 1.0 - _SHARE_FLOOR)
+        share = np.minimum(np.maximum(share, SHARE_FLOOR), 1.0 - SHARE_FLOOR)
         rate = _ways(share[:, :, None, None], 1.0)
         k_b, n_b, k_c, n_c = tables
         tables = Tables(_ways(k_b, n_b), n_b, _ways(k_c, n_c), n_c)
-        fail, bound = self._alternatives(rate)
-        log_e = log_ratio(tables, *Alternatives.beside((fail, bound)))
+        log_e = log_ratio(tables, *label_alternatives(rate, self.tolerance, self.margins))
         cut, bets, mixture = len(FAIL_RATIOS), state.log_weight.shape[1], state.mixture
         if bets:
             mixture = advance(mixture, rows, log_e[:, :bets, :, :cut].reshape(rows.size, -1))
@@ -182,23 +179,10 @@ class LabelMix(msgspec.Struct, frozen=True):
         gain = gain.transpose(2, 0, 1, 3)
         return msgspec.structs.replace(state, mixture=mixture, overall=state.overall + gain, recent=state.recent + gain)
 
-    def _alternatives(self, rate: Floats) -> tuple[Alternatives, Alternatives]:
-        """Of FAIL [m, V + 1, 2, J] beyond the tolerance, and of PASS [m, V + 1, 2, G J'], none beyond its margin."""
-        least = np.minimum(rate, (1.0 - self.tolerance) * (1.0 - _SHARE_FLOOR))
-        worse = _odds(least + self.tolerance, FAIL_RATIOS)
-        gap = np.array([margin for margin in self.margins for _ in PASS_RATIOS])
-        alike = np.minimum(_odds(rate, PASS_RATIOS * len(self.margins)), rate + gap)
-        fail = Alternatives(least + np.zeros(worse.shape), worse, np.array([self.tolerance] * len(FAIL_RATIOS)))
-        return fail, Alternatives(rate + np.zeros(alike.shape), alike, gap)
-
 
 def _ways(part: Floats, whole: Floats | float) -> Floats:
     """[m, V + 1, 2, 1] a value's part of a whole, and the rest: to rise and to fall."""
     return np.concatenate([part, whole - part], axis=2)
-
-
-def _odds(rate: Floats, ratios: tuple[float, ...]) -> Floats:
-    return odds_times(rate.reshape(-1), np.array(ratios)).reshape(*rate.shape[:-1], len(ratios))
 
 
 def _points(log_weight: Floats) -> Floats:
@@ -271,9 +255,12 @@ def _summed(state: LabelMixState, rows: Ints, arms: tuple[Floats, Floats, Floats
     """With the sums that the estimate is made of."""
     b, c, n_b, n_c = arms
     w = n_b * n_c / (n_b + n_c)
-    additions = {"n_b": n_b, "n_c": n_c, "w": w, "b": b * (w / n_b)[:, None], "c": c * (w / n_c)[:, None]}
-    place = placed(rows)
-    sums = {name: place.added(new, getattr(state, name))[0] for name, new in additions.items()}
+    place, first = placed(rows), 3 + b.shape[1]
+    counts = np.array((n_b, n_c, w)).T
+    gain = place.with_sums(np.concatenate([counts, b * (w / n_b)[:, None], c * (w / n_c)[:, None]], axis=1))
+    parts = {"n_b": gain[:, 0], "n_c": gain[:, 1], "w": gain[:, 2], "b": gain[:, 3:first], "c": gain[:, first:]}
+    known = {name: getattr(state, name) for name in parts}
+    sums = {name: place.replaced(known[name], place.taken(known[name]) + part) for name, part in parts.items()}
     return msgspec.structs.replace(state, **sums)
 
 

@@ -57,12 +57,12 @@ def start_lately(columns: int) -> Lately:
     return Lately(np.zeros((1, len(_STRETCHES), columns)))
 
 
-def with_blocks(lately: Lately, place: Placed, added: Floats, rows: int) -> Lately:
+def with_blocks(lately: Lately, place: Placed, gain: Floats, rows: int) -> Lately:
     """With the blocks that closed at one moment.
 
     Parameters
     ----------
-    place, added : of the blocks' segments, [m, C].
+    place, gain : of the blocks' segments, [t + m, C] with their groups' sums (:meth:`Placed.with_sums`).
     rows : how many there are now.
     """
     sums = grown(lately.sums, rows, 0.0)
@@ -70,8 +70,7 @@ def with_blocks(lately: Lately, place: Placed, added: Floats, rows: int) -> Late
         over = [at for at, (span, first) in enumerate(_STRETCHES) if (lately.moments - first) % span == 0]
         sums = sums.copy()
         sums[:, over] = 0.0
-    (sums,) = place.added(added[:, None, :], sums)
-    return Lately(sums, lately.moments + 1)
+    return Lately(place.replaced(sums, place.taken(sums) + gain[:, None, :]), lately.moments + 1)
 
 
 def most_telling(lately: Lately, row: int, whole: Floats) -> Stretch | None:

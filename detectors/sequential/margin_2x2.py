@@ -7,11 +7,12 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Floats, Ints, constant
 from detectors.batches import RateBatch
 from detectors.rows import height_of, placed
 from detectors.sequential.compared_rates import ComparedRates, compare_rates
-from detectors.sequential.past import Past, grown, rate_of, start_past
+from detectors.sequential.past import grown
+from detectors.sequential.past_rate import PastRate, rate_of, start_rate
 from detectors.sequential.two_by_two import Alternatives, odds_times
 
 RATIOS: Final = (0.7, 1.0, 1.3)
@@ -20,7 +21,7 @@ RATIOS: Final = (0.7, 1.0, 1.3)
 class Margin2x2State(msgspec.Struct, frozen=True, eq=False):
     """The baseline's past, and the log e-values against each margin, on all data and since the last step: [R, G, J]."""
 
-    past: Past
+    past: PastRate
     overall: Floats
     recent: Floats
 
@@ -68,7 +69,7 @@ class Margin2x2(msgspec.Struct, frozen=True):
     def start(self) -> Margin2x2State:
         """Nothing known."""
         nothing = np.zeros((1, len(self.margins), len(RATIOS)))
-        return Margin2x2State(start_past(), nothing, nothing)
+        return Margin2x2State(start_rate(), nothing, nothing)
 
     def restart(self, state: Margin2x2State) -> Margin2x2State:
         """No evidence since the last step, with all else kept."""
@@ -80,11 +81,11 @@ class Margin2x2(msgspec.Struct, frozen=True):
             return state
         return self.advanced(state, *compare_rates(state.past, batch, self))
 
-    def alternatives(self, past: Past, rows: Ints) -> Alternatives:
+    def alternatives(self, past: PastRate, rows: Ints) -> Alternatives:
         """[m, G J] of blocks in some rows: for each margin its alternatives, none beyond it."""
         rate = rate_of(past, rows, self.prior_rate)
-        gap = np.array([margin for margin in self.margins for _ in RATIOS])
-        theta_c = odds_times(rate, np.array(RATIOS * len(self.margins)))
+        gap = constant(self.margins).repeat(len(RATIOS))
+        theta_c = odds_times(rate, constant(RATIOS * len(self.margins)))
         theta_b = rate.repeat(gap.size).reshape(theta_c.shape)
         return Alternatives(theta_b, np.minimum(theta_c, theta_b + gap), gap)
 

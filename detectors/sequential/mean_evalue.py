@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, constant
 from detectors.batches import MeanBatch
 from detectors.sequential.compared import Compared, compare
 from detectors.sequential.differences import Worse
@@ -83,7 +83,7 @@ class MeanEvalue(msgspec.Struct, frozen=True):
         """The same for a caller that has compared the blocks already: in one column, for the tolerance."""
         batch = compared.batch
         mixture = with_rows(state.mixture, batch.rows, batch.stride)
-        ready = compared.take(~np.isnan(compared.sd[compared.pairs.rows]))
+        ready = compared.take(compared.known)
         rows = ready.pairs.rows
         if rows.size:
             s = ready.found.s if self.worse == "higher" else -ready.found.s
@@ -102,7 +102,7 @@ class MeanEvalue(msgspec.Struct, frozen=True):
 
     def _bets(self, mean: Floats, sd: Floats) -> Floats:
         """λ [m, J], in one over the metric's unit."""
-        effects = np.array(self.effects)
+        effects = constant(self.effects)
         tempered = effects / np.minimum(4.0, (1.0 + effects) ** 2)
         bets: Floats = (mean / sd / sd)[:, None] * tempered
         return bets

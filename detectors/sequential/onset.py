@@ -150,15 +150,14 @@ def log_evidence(mixture: Mixture, log_weight: Floats | None = None) -> Floats:
         return np.zeros(mixture.moments.size)
     log_rest = np.log(mixture.rest)
     top = np.maximum(log_rest, np.maximum.reduce(np.maximum(mixture.log_c, mixture.log_a), axis=1))
-    both = (np.exp(sums - top[:, None]) for sums in (mixture.log_c, mixture.log_a))
+    both = np.exp(mixture.log_c - top[:, None]) + np.exp(mixture.log_a - top[:, None])
     rest = np.exp(log_rest - top)
     if log_weight is None:
-        cumulative, started = (np.add.reduce(sums, axis=1) / points for sums in both)
+        mean = np.add.reduce(both, axis=1) / points + rest
     else:
         weight = np.exp(log_weight)
-        cumulative, started = (np.add.reduce(weight * sums, axis=1) for sums in both)
-        rest = rest * np.add.reduce(weight, axis=1)
-    evidence: Floats = top + np.log(0.5 * (cumulative + started + rest))
+        mean = np.add.reduce(weight * both, axis=1) + rest * np.add.reduce(weight, axis=1)
+    evidence: Floats = top + np.log(0.5 * mean)
     return evidence
 
 

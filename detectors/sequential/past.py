@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch
-from detectors.rows import height_of, placed
+from detectors.rows import placed
 
 MEMORY_REQUESTS: Final = 3_000.0
 """Weight of a request falls by 1/e while this many later requests of its row arrive."""
@@ -37,7 +37,7 @@ def grown(array: Floats, rows: int, fill: float) -> Floats:
 class Past(msgspec.Struct, frozen=True, eq=False):
     """Count, mean and m2 of the baseline's past in each row, with exponential forgetting.
 
-    A total pools its segments. For zeros and ones the mean is the rate.
+    A total pools its segments.
 
     >>> past = start_past()
     >>> past = learn(past, np.array([1]), n=np.array([10.0]), mean=np.array([2.0]), m2=np.array([5.0]))
@@ -83,14 +83,6 @@ def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats, stride
     m2 = old_m2 * kept + added_m2 + difference**2 * old_n * share
     new = (new_n, old_mean + difference * share, m2)
     return Past(*[place.replaced(a, b) for a, b in zip(known, new, strict=True)])
-
-
-def rate_of(past: Past, rows: Ints, prior: float) -> Floats:
-    """[m] the baseline's rate in each row: the past's, drawn towards a prior of PRIOR_REQUESTS requests."""
-    height = height_of(rows)
-    n, mean = (grown(known, height, 0.0).take(rows) for known in (past.n, past.mean))
-    rates: Floats = (n * mean + PRIOR_REQUESTS * prior) / (n + PRIOR_REQUESTS)
-    return rates
 
 
 def learn_means(past: Past, batch: MeanBatch) -> Past:

@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Flags, Floats, Ints
+from detectors.arrays import Flags, Floats, Ints, constant
 from detectors.batches import SHARE_MIN
 from detectors.rows import height_of, placed
-from detectors.sequential.past import Past, grown, learn, rate_of, start_past
+from detectors.sequential.past import grown
+from detectors.sequential.past_rate import PastRate, learn_rates, rate_of, start_rate
 from detectors.sequential.two_by_two import Alternatives, Tables, log_ratios, odds_times
 
 RATIOS: Final = (0.7, 1.0, 1.3)
@@ -47,8 +48,8 @@ class Exceedances(msgspec.Struct, frozen=True, eq=False):
 class StepState(msgspec.Struct, frozen=True, eq=False):
     """The baseline's past beyond both edges, and [R, G, J] log e-values for each share: of all, and since a step."""
 
-    near: Past
-    far: Past
+    near: PastRate
+    far: PastRate
     overall: Floats
     recent: Floats
 
@@ -76,7 +77,7 @@ def gap_of(share: float, between: float, n: float) -> float:
 def start_step(shares: int) -> StepState:
     """Nothing known; one row, the total."""
     nothing = np.zeros((1, shares, len(RATIOS)))
-    return StepState(start_past(), start_past(), nothing, nothing)
+    return StepState(start_rate(), start_rate(), nothing, nothing)
 
 
 def restart_step(state: StepState) -> StepState:
@@ -96,7 +97,8 @@ def advance_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> S
     prior_rate : of the baseline beyond q, within (0, 1).
     """
     (gain,) = log_ratios([asked_step(state, seen, prior_rate=prior_rate)])
-    return advanced_step(state, seen, _learned(state.near, seen, seen.k_b), gain)
+    near = learn_rates(state.near, seen.rows, n=seen.n_b, k=seen.k_b)
+    return advanced_step(state, seen, near, gain)
 
 
 def asked_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> tuple[Tables, Alternatives]:
@@ -105,12 +107,12 @@ def asked_step(state: StepState, seen: Exceedances, *, prior_rate: float) -> tup
     rows, gaps = seen.rows[paired], seen.gaps.repeat(len(RATIOS))
     theta_b = np.minimum(rate_of(state.near, rows, prior_rate)[:, None], (1.0 - gaps) * (1.0 - 1e-6))
     far = rate_of(state.far, rows, 0.5 * prior_rate)
-    theta_c = np.minimum(odds_times(far, np.array(RATIOS * seen.gaps.size)), theta_b + gaps)
+    theta_c = np.minimum(odds_times(far, constant(RATIOS * seen.gaps.size)), theta_b + gaps)
     counts = (seen.k_b, seen.n_b, seen.far_c, seen.n_c)
     return Tables(*(count[paired][:, None] for count in counts)), Alternatives(theta_b, theta_c, gaps)
 
 
-def advanced_step(state: StepState, seen: Exceedances, near: Past, gain: Floats) -> StepState:
+def advanced_step(state: StepState, seen: Exceedances, near: PastRate, gain: Floats) -> StepState:
     """The same for a caller that has compared and learned already.
 
     Parameters
@@ -122,12 +124,8 @@ def advanced_step(state: StepState, seen: Exceedances, near: Past, gain: Floats)
     overall, recent = grown(state.overall, height, 0.0), grown(state.recent, height, 0.0)
     if rows.size:
         overall, recent = placed(rows).added(gain.reshape(rows.size, *overall.shape[1:]), overall, recent)
-    return StepState(near, _learned(state.far, seen, seen.far_b), overall, recent)
-
-
-def _learned(past: Past, seen: Exceedances, k: Floats) -> Past:
-    """The past with the baseline's values beyond an edge in it."""
-    return learn(past, seen.rows, n=seen.n_b, mean=k / np.maximum(seen.n_b, 1.0), m2=np.zeros(k.size))
+    far = learn_rates(state.far, seen.rows, n=seen.n_b, k=seen.far_b)
+    return StepState(near, far, overall, recent)
 
 
 def excluded_step(state: StepState, *, recent: bool = False) -> Floats:

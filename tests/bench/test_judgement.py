@@ -17,8 +17,8 @@ from releases.ruling import rule
 RATIO_MAX = 5.0
 """An evaluation of five gates by ten segments takes less than 2 times as long as a thousand small numpy calls."""
 
-OPERATIONS_MAX = 5_700
-"""Calls and operators of one such evaluation: 5,260 with Python 3.11. They were 6,776 while gates shared less."""
+OPERATIONS_MAX = 5_350
+"""Calls and operators of one such evaluation: 4,947 with Python 3.11. They were 6,776 while gates shared less."""
 
 AGAIN_MAX = 0.5
 """A ruling on evidence that has been ruled on before, as a part of the first one: 0.43 of its calls and operators."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.batches import MeanBatch
 from detectors.sequential.differences import differences, scales
-from detectors.sequential.past import MEMORY_REQUESTS, learn, rate_of, start_past
+from detectors.sequential.past import MEMORY_REQUESTS, learn, start_past
 from detectors.summaries.moments import Moments
 
 values = st.lists(st.floats(-100, 100), min_size=1, max_size=30).map(np.array)
@@ -35,7 +35,7 @@ def test_sums_from_moments_equal_sums_over_values(b: np.ndarray, c: np.ndarray, 
 def test_scores_variance_is_that_of_the_pooled_t_test() -> None:
     """w s_p² with the pooled variance: two arms of three values each."""
     batch = MeanBatch.of([(1, Moments(3, 1.0, 2.0), Moments(3, 5.0, 4.0))])
-    assert differences(batch, np.ones((1, 1))).v_score[0, 0] == pytest.approx(1.5 * 6.0 / 4.0)
+    assert differences(batch).v_score[0] == pytest.approx(1.5 * 6.0 / 4.0)
 
 
 def test_worse_has_a_direction() -> None:
@@ -67,9 +67,3 @@ def test_the_total_pools_the_segments(segments: list[np.ndarray]) -> None:
     assert past.n[0] == whole.n
     assert past.mean[0] == pytest.approx(whole.mean, abs=1e-9)
     assert past.m2[0] == pytest.approx(whole.m2, rel=1e-9, abs=1e-7)
-
-
-def test_an_unknown_rate_is_the_prior() -> None:
-    """A row that was never seen has the prior's rate; 100 requests without an error halve it."""
-    past = learn(start_past(), np.array([1]), n=np.array([100.0]), mean=np.array([0.0]), m2=np.array([0.0]))
-    np.testing.assert_allclose(rate_of(past, np.array([1, 2]), 0.01), [0.005, 0.01])

@@ -18,7 +18,7 @@ def test_each_stretch_is_the_sum_of_the_newest_blocks_and_one_of_each_span_is_ha
     blocks = rng.integers(1, 50, size=(200, 2, 7)).astype(float)
     lately, rows = start_lately(7), np.array([1, 2])
     for moment, added in enumerate(blocks):
-        lately = with_blocks(lately, placed(rows), added, rows=3)
+        lately = with_blocks(lately, placed(rows), placed(rows).with_sums(added), rows=3)
         for at, span in enumerate(SPANS):
             lengths = []
             for stretch in (2 * at, 2 * at + 1):
@@ -62,8 +62,9 @@ def test_harm_from_the_start_and_no_harm_are_told_since_the_start(errors: list[i
 
 def test_a_later_segment_begins_with_nothing() -> None:
     """New rows do not inherit the stretches of others."""
-    lately = with_blocks(start_lately(7), placed(np.array([1])), np.ones((1, 7)), rows=2)
-    later = with_blocks(lately, placed(np.array([2])), np.full((1, 7), 2.0), rows=3)
+    first, second = placed(np.array([1])), placed(np.array([2]))
+    lately = with_blocks(start_lately(7), first, first.with_sums(np.ones((1, 7))), rows=2)
+    later = with_blocks(lately, second, second.with_sums(np.full((1, 7), 2.0)), rows=3)
     assert isinstance(later, Lately)
     assert later.moments == 2
     assert later.sums[1, 0].tolist() == [1.0] * 7
