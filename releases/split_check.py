@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Hashes
+from detectors.arrays import Flags, Hashes, Ints
 from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
 from detectors.split_batches import SplitBatch
 from detectors.units_seen import UnitsSeen
@@ -139,7 +139,7 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
         return split
     if not split.epochs_told and (units.epoch >= 0).any():
         split = msgspec.structs.replace(split, epochs_told=True)
-    fresh = np.flatnonzero((units.hash <= np.uint64(split.up_to)) & ~np.isin(units.hash, split.counted))
+    fresh = np.flatnonzero((units.hash <= np.uint64(split.up_to)) & ~_within(split.counted, units.hash))
     versions = {plan.baseline, *plan.canaries}
     by_epoch = {asked.epoch: asked for asked in split.asked}
     chosen: list[int] = []
@@ -164,7 +164,19 @@ def see(plan: Plan, split: SplitSeen, units: UnitsSeen, *, now_ms: int) -> Split
     split = msgspec.structs.replace(
         split, ratio=whole.ratio, checked=whole.checked, misplaced=whole.misplaced, places=known | places
     )
-    return _kept(split, np.union1d(split.counted, units.hash[chosen]))
+    return _kept(split, _with(split.counted, units.hash[chosen]))
+
+
+def _within(ascending: Hashes, asked: Hashes) -> Flags:
+    """[m] which of those that are asked for are there. A search: thousands are counted, and a beat asks for a few."""
+    after: Ints = ascending.searchsorted(asked, side="right")
+    there: Flags = after > ascending.searchsorted(asked)
+    return there
+
+
+def _with(ascending: Hashes, new: Hashes) -> Hashes:
+    """With some that are not there yet, ascending as well."""
+    return np.insert(ascending, ascending.searchsorted(new), new)
 
 
 def _settled(split: SplitSeen, now_ms: int) -> Asked | None:

@@ -217,6 +217,21 @@ def test_owners_are_those_of_the_splitter(shares: list[int], bucket: int) -> Non
     assert owner == split_buckets(weights, fallback="v1", canaries=names).version_of(bucket)
 
 
+@given(st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=True), min_size=1, max_size=12))
+def test_who_comes_again_is_known(beats: list[list[int]]) -> None:
+    """Whatever order users come in, each is counted once and remembered in the order of hashes."""
+    crowd, plan = Crowd(5, size=100), plan_of()
+    split = told(plan, route_of(1, v2=300_000))
+    for beat in beats:
+        who = np.array(beat)
+        who = who[np.argsort(crowd.hash[who])]
+        rest = ("v1",) * who.size, ("",) * who.size, np.full(who.size, 1), np.full(who.size, -1)
+        split = see(plan, split, UnitsSeen(crowd.hash[who], *rest), now_ms=SETTLED_MS)
+    came = np.unique(crowd.hash[np.array(sorted({user for beat in beats for user in beat}))])
+    np.testing.assert_array_equal(split.counted, came)
+    assert split.ratio.n[0] == came.size
+
+
 def test_what_is_kept_is_bounded() -> None:
     """Of many users a bounded sample is remembered, what was counted stays, and the split is still fine."""
     plan, crowd = plan_of(), Crowd(9)
