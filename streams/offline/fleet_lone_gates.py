@@ -32,6 +32,7 @@ class LoneGates:
 
     def __init__(self, plan: Plan, metric: Metric, columns: Columns, *, releases: int) -> None:
         self.label = metric.label
+        self._metric = metric
         self._gate = gate_of(plan, metric)
         self._versions, self._columns = (plan.baseline, plan.canaries[0]), columns
         self._known = [self._gate.start()] * releases
@@ -48,21 +49,18 @@ class LoneGates:
             pairs = zip(rows[own].tolist(), sums[own], strict=True)
             blocks = [Block("", row, ended_ms, ended_ms, self._arms(arms)) for row, arms in pairs]
             known = self._known[one] = self._gate.observe(self._known[one], blocks, self._versions[1])
-            seen = self._gate.estimate(known, 0)
             self._log_e[one] = self._gate.evidence(known)
-            self._says[one] = min(seen.n_baseline, seen.n_canary) > 0
+            self._says[one] = self._gate.compared(known)
 
     def _arms(self, sums: Floats) -> dict[str, Summary]:
         return {version: self._summary(arm) for version, arm in zip(self._versions, sums, strict=True) if arm[N] > 0}
 
     def _summary(self, arm: Floats) -> Summary:
-        columns = self._columns
-        histograms = {name: LogHistogram(*columns.of_bins(arm, name)) for name in columns.spans}
-        return Summary(
-            Rate(int(arm[N]), int(arm[BAD])),
-            {name: Measure(histogram=histogram) for name, histogram in histograms.items()},
-            {name.removeprefix("labels."): Counts(columns.of_label(arm, name)) for name in columns.labels},
-        )
+        """Of an arm what the gate looks at."""
+        requests, name = Rate(int(arm[N]), int(arm[BAD])), self._metric.name
+        if self._metric.level is None:
+            return Summary(requests, {}, {name.removeprefix("labels."): Counts(self._columns.of_label(arm, name))})
+        return Summary(requests, {name: Measure(histogram=LogHistogram(*self._columns.of_bins(arm, name)))})
 
     def known(self, releases: int) -> Flags:
         return self._says
