@@ -13,12 +13,11 @@ from releases.counting import answered, uncounted
 from releases.delays import delay_of, delays_text
 from releases.gates import Known
 from releases.groups import GroupsAsked
-from releases.held_back import held_back
 from releases.joint_gate import JointGate, JointKnown
 from releases.joint_sentence import joint_sentence
 from releases.judge import JudgeState, gate_in
 from releases.margins import margin_at
-from releases.ruling import Found, by_group, found_of, with_split
+from releases.ruling import Found, by_group, found_of, ruling_of
 from releases.sentence import Arms, comparison, degradation, lately_text, once_in
 from releases.split_evidence import split_evidence
 from schemas.evidence import Evidence, Verdict
@@ -59,28 +58,24 @@ def assess(
     groups : of a ramp that opens by user group, what each of them gets; then PASS is asked of each group by itself.
     """
     evidence: list[Evidence] = []
-    failed: list[tuple[str, Evidence]] = []
+    failed: list[Evidence] = []
     found = found_of(plan, state, running, for_share_ppm, groups)
+    ruling = ruling_of(plan, state, found, running, for_share_ppm)
     for one in found:
         rows = [*_rows(plan, state, one, for_share_ppm), *_group_rows(plan, state, one, groups)]
         evidence += rows
-        failed += [(one.gate.on_fail, row) for row in rows if row.verdict is Verdict.FAIL]
+        failed += [row for row in rows if row.verdict is Verdict.FAIL and one.gate.on_fail == ruling.fail_action]
     split = split_evidence(plan, state.split)
     observed = (*((split,) if split is not None else ()), *watch.evidence(plan, state.watched))
-    if failed:
-        rollbacks = [row for action, row in failed if action == "rollback"]
-        action: Literal["rollback", "hold"] = "rollback" if rollbacks else "hold"
-        return Judgement(Verdict.FAIL, _worst(rollbacks or [row for _, row in failed]), (*evidence, *observed), action)
-    broken = split is not None and split.verdict is Verdict.ERROR
-    verdict = with_split([one.verdict for one in found], broken=broken)
-    reason = split.sentence if split is not None and broken and verdict is Verdict.ERROR else None
-    reason = reason or _reason(verdict, evidence, grouped=groups is not None)
-    short = held_back(plan, state.since_step, state.harm, running, for_share_ppm) if verdict is Verdict.PASS else None
-    if short is not None:
-        verdict, reason = Verdict.INCONCLUSIVE, short
-    elif verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
+    if ruling.verdict is Verdict.FAIL:
+        reason = _worst(failed)
+    elif ruling.verdict is Verdict.ERROR and split is not None and split.verdict is Verdict.ERROR:
+        reason = split.sentence
+    else:
+        reason = ruling.held_back or _reason(ruling.verdict, evidence, grouped=groups is not None)
+    if ruling.verdict is Verdict.PASS and (spent := harm_budget.spent_text(plan, state.harm, running)):
         reason = f"{reason}; {spent}"
-    return Judgement(verdict, reason, (*evidence, *observed), "rollback")
+    return Judgement(ruling.verdict, reason, (*evidence, *observed), ruling.fail_action)
 
 
 def _worst(failed: list[Evidence]) -> str:

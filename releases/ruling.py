@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -25,11 +26,19 @@ PASS_THRESHOLD = math.log(1 / ALPHA_PASS)
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What a release may do now: the verdict, what a FAIL asks for, and of which canaries."""
+    """What a release may do now.
+
+    Parameters
+    ----------
+    verdict : the worst over gates and canaries, and of the split.
+    fail_action, failed : what a FAIL asks for, and of which canaries; ``hold`` when only gates that hold have failed.
+    held_back : why the gates' PASS opens nothing yet, in words.
+    """
 
     verdict: Verdict
     fail_action: Literal["rollback", "hold"]
     failed: tuple[str, ...] = ()
+    held_back: str | None = None
 
 
 class Found(NamedTuple):
@@ -45,14 +54,20 @@ def rule(
     plan: Plan, state: JudgeState, *, running: tuple[str, ...], for_share_ppm: int, groups: GroupsAsked | None = None
 ) -> Ruling:
     """The verdict of :func:`assess` without its words: most evaluations decide nothing, and nobody reads them."""
-    found = found_of(plan, state, running, for_share_ppm, groups)
+    return ruling_of(plan, state, found_of(plan, state, running, for_share_ppm, groups), running, for_share_ppm)
+
+
+def ruling_of(
+    plan: Plan, state: JudgeState, found: Sequence[Found], running: tuple[str, ...], for_share_ppm: int
+) -> Ruling:
+    """What the findings of all gates come to."""
     failed = [one for one in found if one.verdict is Verdict.FAIL]
     rollbacks = [one for one in failed if one.gate.on_fail == "rollback"]
     verdict = with_split([one.verdict for one in found], broken=split_broken(plan, state.split))
-    if verdict is Verdict.PASS and held_back(plan, state.since_step, state.harm, running, for_share_ppm):
-        verdict = Verdict.INCONCLUSIVE
+    short = held_back(plan, state.since_step, state.harm, running, for_share_ppm) if verdict is Verdict.PASS else None
     action: Literal["rollback", "hold"] = "hold" if failed and not rollbacks else "rollback"
-    return Ruling(verdict, action, tuple(dict.fromkeys(one.canary for one in rollbacks or failed)))
+    canaries = tuple(dict.fromkeys(one.canary for one in rollbacks or failed))
+    return Ruling(verdict if short is None else Verdict.INCONCLUSIVE, action, canaries, short)
 
 
 def with_split(gates: list[Verdict], *, broken: bool) -> Verdict:
