@@ -41,6 +41,14 @@ class FileError(ValueError):
         super().__init__(f"{file}:{line}: {field}: {what}")
         self.file, self.line, self.field, self.what = file, line, field, what
 
+    def __reduce__(self) -> tuple[Callable[..., FileError], tuple[str, int, str, str]]:
+        """Made again by name in another process: an exception is pickled with its message alone."""
+        return _again, (self.file, self.line, self.field, self.what)
+
+
+def _again(file: str, line: int, field: str, what: str) -> FileError:
+    return FileError(file=file, line=line, field=field, what=what)
+
 
 class RuleError(ValueError):
     """A rule between fields is broken. ``path`` is a JSON path such as ``$.metrics[0].margin``."""

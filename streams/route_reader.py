@@ -12,13 +12,21 @@ from streams.topics import CONTROL
 
 def read_routes(settings: Settings) -> dict[str, Route]:
     """The newest route of each service on ``canary.control``; raises UnreachableError."""
+    return routes_and_strays(settings)[0]
+
+
+def routes_and_strays(settings: Settings) -> tuple[dict[str, Route], int]:
+    """The same, and how many records are no routes."""
     routes: dict[str, Route] = {}
+    strays = 0
     for message in read_to_end(settings, settings.topic(CONTROL)):
         try:
             route = decode_route(message.value() or b"")
         except msgspec.DecodeError:
-            continue  # somebody else's record, or a tombstone: it cannot be newer than ours
+            # Somebody else's record, or a tombstone: it cannot be newer than ours.
+            strays += message.value() is not None
+            continue
         known = routes.get(route.service)
         if known is None or (route.epoch, route.issued_at_ms) > (known.epoch, known.issued_at_ms):
             routes[route.service] = route
-    return routes
+    return routes, strays

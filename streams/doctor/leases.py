@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
-from schemas.route import RENEW_MS, Route, decode_route
+from schemas.route import RENEW_MS, Route
 from streams.doctor.finding import Finding, fine, problem, warning
-from streams.kafka_reader import read_to_end
+from streams.route_reader import routes_and_strays
 from streams.settings import Settings
 from streams.topics import CONTROL
 
@@ -17,17 +15,7 @@ ABOUT = "leases"
 
 def examine_leases(settings: Settings) -> list[Finding]:
     """Routes of running releases whose lease has run out, or nearly so."""
-    newest: dict[str, Route] = {}
-    unreadable = 0
-    for record in read_to_end(settings, settings.topic(CONTROL)):
-        try:
-            route = decode_route(record.value() or b"")
-        except msgspec.DecodeError:
-            unreadable += record.value() is not None
-            continue
-        known = newest.get(route.service)
-        if known is None or (known.epoch, known.issued_at_ms) < (route.epoch, route.issued_at_ms):
-            newest[route.service] = route
+    newest, unreadable = routes_and_strays(settings)
     now_ms = time.time_ns() // 1_000_000
     running = [route for route in newest.values() if not route.state.final]
     findings = [one for route in running if (one := _lease(route, now_ms)) is not None]

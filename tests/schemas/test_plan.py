@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import msgspec
 import pytest
 
@@ -105,3 +107,10 @@ def test_shares_of_several_canaries_leave_something_to_the_baseline() -> None:
     why = "the canaries together must leave the baseline traffic to compare with"
     found = message_of(three.replace("weight: 5%", "weight: 33.4%"))
     assert found.endswith(f"ramp.steps[1].weight: found 33.4%; allowed is at most 33.3333%: {why}")
+
+
+def test_an_error_in_a_file_reaches_another_process() -> None:
+    """Simulations run in processes of their own, and say from there what is wrong with a scenario."""
+    found = FileError(file="plan.yaml", line=3, field="ramp", what="found 3; a list is expected")
+    again = pickle.loads(pickle.dumps(found))
+    assert (str(again), again.line, again.field) == (str(found), 3, "ramp")
