@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.unit_beats import Beat, unit_beats
 from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
@@ -38,14 +39,13 @@ SIZES = ((1, 1), (3, 1), (3, 10), (5, 1), (5, 10))
 """Gates and segments that are measured."""
 
 BEAT_MS = 250
-Beat = dict[tuple[str, str], Summary]
 
 
-def plan_of(gates: int) -> Plan:
+def plan_of(gates: int, independent: str = "request") -> Plan:
     """A plan with the first few gates."""
     metrics = "".join(f"  - {gate}\n" for gate in GATES[:gates])
     ramp = "{kind: stages, steps: [{weight: 5%, hold: 1m}, {weight: 50%, hold: 1m}]}"
-    head = f"service: chat\nbaseline: v1\ncanaries: [v2]\nindependent: request\nramp: {ramp}\nmetrics:\n"
+    head = f"service: chat\nbaseline: v1\ncanaries: [v2]\nindependent: {independent}\nramp: {ramp}\nmetrics:\n"
     return parse_plan(head + metrics, file="judgement")
 
 
@@ -85,9 +85,10 @@ def numpy_ms(rounds: int = 21) -> float:
     return median_ms(lambda _index: thousand_numpy_calls(), rounds)
 
 
-def evaluation_ms(gates: int, segments: int, rounds: int = 60) -> dict[str, float]:
+def evaluation_ms(gates: int, segments: int, rounds: int = 60, *, by_unit: bool = False) -> dict[str, float]:
     """Median CPU time of an evaluation and its parts, when half the rounds have warmed everything up."""
-    plan, beats = plan_of(gates), beats_of(segments, 2 * rounds)
+    plan = plan_of(gates, "unit" if by_unit else "request")
+    beats = unit_beats(segments, 2 * rounds) if by_unit else beats_of(segments, 2 * rounds)
     states: list[JudgeState] = [start_judge(plan)]
 
     def see(index: int) -> None:
@@ -118,7 +119,13 @@ def main() -> None:
     parser.add_argument("--releases", type=int, default=3)
     releases = parser.parse_args().releases
     rows = [{"gates": g, "segments": s} | evaluation_ms(g, s) for g, s in SIZES]
-    found = {"evaluations": rows, "numpy_ms": numpy_ms(), "releases_per_minute": releases_per_minute(releases)}
+    by_unit = [{"gates": g, "segments": s} | evaluation_ms(g, s, by_unit=True) for g, s in SIZES]
+    found = {
+        "evaluations": rows,
+        "by_unit": by_unit,
+        "numpy_ms": numpy_ms(),
+        "releases_per_minute": releases_per_minute(releases),
+    }
     RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
 

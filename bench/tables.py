@@ -91,10 +91,13 @@ def nab_table(found: dict[str, Any]) -> str:
 
 def judgement_table(found: dict[str, Any]) -> str:
     """CPU time of an evaluation, and simulated releases a minute."""
-    lines = ["| gates | segments | observe | rule | evaluation | the same in words |", "|---|---|---|---|---|---|"]
-    for row in found["evaluations"]:
-        times = (row[key] for key in ("observe_ms", "rule_ms", "evaluation_ms", "in_words_ms"))
-        lines.append(f"| {row['gates']} | {row['segments']} | {' | '.join(f'{ms:.2f} ms' for ms in times)} |")
+    head = "| counted | gates | segments | observe | rule | evaluation | the same in words |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for counted, rows in (("requests", found["evaluations"]), ("users", found["by_unit"])):
+        for row in rows:
+            times = (row[key] for key in ("observe_ms", "rule_ms", "evaluation_ms", "in_words_ms"))
+            shown = " | ".join(f"{ms:.2f} ms" for ms in times)
+            lines.append(f"| {counted} | {row['gates']} | {row['segments']} | {shown} |")
     per_minute, calls_ms = found["releases_per_minute"], found["numpy_ms"]
     return "\n".join(
         [

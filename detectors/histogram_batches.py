@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from detectors.arrays import Ints
+from detectors.arrays import Floats, Ints
 from detectors.blocks import Block
 from detectors.rows import check_rows
-from detectors.summaries.log_histogram import LogHistogram
+from detectors.sequential.differences import Worse
+from detectors.summaries.log_histogram import BIN_MAX, LogHistogram
+
+_BELOW: Final = -BIN_MAX - 1
+"""An edge below every bin."""
+
+_LINE: Final = 2 * BIN_MAX + 2
+"""Places for one arm's bins, and one to spare, so that the next arm's are beyond each of its edges."""
 
 
 class HistogramBatch(msgspec.Struct, frozen=True, eq=False):
@@ -49,6 +57,34 @@ class HistogramBatch(msgspec.Struct, frozen=True, eq=False):
         """From (row, baseline, canary) of each block."""
         rows = np.array([row for row, _, _ in entries], dtype=np.int64)
         return cls(rows, tuple(b for _, b, _ in entries), tuple(c for _, _, c in entries), ended_ms)
+
+    def beyond(self, edges: tuple[int, ...], worse: Worse) -> Floats:
+        """[2, 1 + E, m] of both arms: values, and how many lie beyond each of E edges. Exact.
+
+        Parameters
+        ----------
+        edges : upper edges of bins (:func:`detectors.summaries.log_histogram.bin_of`).
+        worse : "beyond" is above where higher is worse, and at or below where lower is.
+
+        >>> four = LogHistogram.of(np.array([1.0, 2.0, 3.0, 4.0]))
+        >>> batch = HistogramBatch.of([(1, four, LogHistogram.empty())], ended_ms=250)
+        >>> edge = int(four.bins[0])
+        >>> batch.beyond((edge,), "higher")[..., 0].tolist(), batch.beyond((edge,), "lower")[0, 1].tolist()
+        ([[4.0, 3.0], [0.0, 0.0]], [1.0])
+        """
+        arms = (*self.baseline, *self.canary)
+        sizes = np.array([arm.bins.size for arm in arms])
+        # One arm's bins after another's on one ascending line, so that one search finds every edge in every arm.
+        begins = _LINE * np.arange(len(arms))
+        line = np.concatenate([arm.bins for arm in arms]) + begins.repeat(sizes)
+        cuts = line.searchsorted(np.array([_BELOW, *edges])[:, None] + begins, side="right")
+        upto = np.zeros(line.size + 1)
+        np.add.accumulate(np.concatenate([arm.counts for arm in arms]), out=upto[1:])
+        counts = upto.take(np.add.accumulate(sizes)) - upto.take(cuts)
+        found: Floats = counts.reshape(-1, 2, self.rows.size).swapaxes(0, 1)
+        if worse == "lower":
+            found[:, 1:] = found[:, :1] - found[:, 1:]
+        return found
 
 
 def histogram_batch(blocks: Sequence[Block], metric: str, *, baseline: str, canary: str) -> HistogramBatch:

@@ -11,7 +11,8 @@ import numpy as np
 from detectors.arrays import Flags, Floats, Ints
 from detectors.blocks import Block
 from detectors.rows import check_rows
-from detectors.summaries.by_unit import ByUnit, UnitMeasure
+from detectors.summaries.bucket_counts import table
+from detectors.summaries.by_unit import ByUnit, UnitMeasure, tables
 from schemas.unit_hash import UNIT_BUCKETS
 
 BUCKETS: Final = UNIT_BUCKETS
@@ -19,6 +20,10 @@ BUCKETS: Final = UNIT_BUCKETS
 
 _NOTHING: Final = ByUnit.empty()
 _NO_VALUES: Final = UnitMeasure.empty()
+
+
+Arm = tuple[Floats, Floats, Floats]
+"""Count and sum of an arm's values by bucket, and the sum of their squared deviations."""
 
 
 class UnitBatch(msgspec.Struct, frozen=True, eq=False):
@@ -80,6 +85,11 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
         return cls(rows, n_b, k_b, m2(n_b, k_b), n_c, k_c, m2(n_c, k_c), stride)
 
     @property
+    def arms(self) -> tuple[Arm, Arm]:
+        """Of the baseline and of the canary."""
+        return (self.n_b, self.sum_b, self.m2_b), (self.n_c, self.sum_c, self.m2_c)
+
+    @property
     def paired(self) -> Flags:
         """[m] which blocks have both arms."""
         both: Flags = (self.n_b.sum(axis=1) > 0) & (self.n_c.sum(axis=1) > 0)
@@ -91,7 +101,18 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
             return self
         columns = (self.n_b, self.sum_b, self.m2_b, self.n_c, self.sum_c, self.m2_c)
         n_b, sum_b, m2_b, n_c, sum_c, m2_c = (column[chosen] for column in columns)
-        return UnitBatch(self.rows[chosen], n_b, sum_b, m2_b, n_c, sum_c, m2_c, self.stride)
+        return _CheckedUnits(self.rows[chosen], n_b, sum_b, m2_b, n_c, sum_c, m2_c, self.stride)
+
+
+class _CheckedUnits(UnitBatch, frozen=True, eq=False):
+    def __post_init__(self) -> None:
+        """Nothing is asked: whoever makes one has."""
+
+
+def checked(rows: Ints, baseline: Arm, canary: Arm) -> UnitBatch:
+    """A batch of numbers that are valid already, as a summary's or another batch's are: they are not asked twice."""
+    check_rows(rows)
+    return _CheckedUnits(rows, *baseline, *canary)
 
 
 def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> UnitBatch:
@@ -105,10 +126,10 @@ def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> U
 
     def of(version: str) -> tuple[Floats, Floats]:
         requests = [_by_unit(block, version).requests for block in blocks]
-        return _table([one.by_bucket() for one in requests]), _table([one.by_bucket(above=0) for one in requests])
+        return table(requests), table(requests, np.zeros(len(requests), dtype=np.int64))
 
     (n_b, k_b), (n_c, k_c) = of(baseline), of(canary)
-    return UnitBatch.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+    return _CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
 
 
 def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, canary: str) -> UnitBatch:
@@ -121,12 +142,11 @@ def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, cana
     baseline, canary : versions.
     """
 
-    def of(version: str) -> tuple[Floats, Floats, Floats]:
+    def of(version: str) -> Arm:
         found = [_measure(block, version, metric) for block in blocks]
-        m2 = np.array([one.m2 for one in found], dtype=np.float64)
-        return _table([one.pairs.by_bucket() for one in found]), _table([one.sums_by_bucket() for one in found]), m2
+        return *tables(found), np.array([one.m2 for one in found], dtype=np.float64)
 
-    return UnitBatch(_rows(blocks), *of(baseline), *of(canary))
+    return checked(_rows(blocks), of(baseline), of(canary))
 
 
 def unit_exceedance_batch(
@@ -145,32 +165,10 @@ def unit_exceedance_batch(
 
     def of(version: str, edges: Ints) -> tuple[Floats, Floats]:
         pairs = [_measure(block, version, metric).pairs for block in blocks]
-        above = [one.by_bucket(above=edge) for one, edge in zip(pairs, edges.tolist(), strict=True)]
-        return _table([one.by_bucket() for one in pairs]), _table(above)
+        return table(pairs), table(pairs, edges)
 
     (n_b, k_b), (n_c, k_c) = of(baseline, edges_b), of(canary, edges_c)
-    return UnitBatch.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
-
-
-def unit_label_batch(blocks: Sequence[Block], label: str, value: str, *, baseline: str, canary: str) -> UnitBatch:
-    """The batch of one value of a label against all its other values, where they came with a unit.
-
-    Parameters
-    ----------
-    blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
-    label : its bare name.
-    value : that counts.
-    baseline, canary : versions.
-    """
-
-    def of(version: str) -> tuple[Floats, Floats]:
-        found = [_by_unit(block, version).labels.get(label, {}) for block in blocks]
-        zeros: Floats = np.zeros(BUCKETS)
-        totals = [sum((counts.by_bucket() for counts in values.values()), zeros) for values in found]
-        return _table(totals), _table([values[value].by_bucket() if value in values else zeros for values in found])
-
-    (n_b, k_b), (n_c, k_c) = of(baseline), of(canary)
-    return UnitBatch.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+    return _CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
 
 
 def with_unit(blocks: Sequence[Block], version: str) -> tuple[int, int]:
@@ -191,7 +189,3 @@ def _measure(block: Block, version: str, metric: str) -> UnitMeasure:
 
 def _rows(blocks: Sequence[Block]) -> Ints:
     return np.array([block.row for block in blocks], dtype=np.int64)
-
-
-def _table(rows: Sequence[Floats]) -> Floats:
-    return np.array(rows, dtype=np.float64).reshape(len(rows), BUCKETS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from detectors.arrays import Floats, Ints
 from detectors.blocks import Block
 from detectors.label_batches import LabelBatch, label_batch
-from detectors.summaries.bucket_counts import BucketCounts
+from detectors.summaries.bucket_counts import BucketCounts, table
 from detectors.unit_batches import BUCKETS, UnitBatch
 from detectors.unit_strays import bucket_of_strays
+
+_NOTHING: Final = BucketCounts.empty()
 
 
 class UnitLabels(msgspec.Struct, frozen=True, eq=False):
@@ -62,18 +65,17 @@ def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: s
     stray = bucket_of_strays(max(block.ended_ms for block in blocks))
 
     def of(version: str, counts: Floats) -> Floats:
-        table = np.array([[_of(block, version, label, name) for block in blocks] for name in whole.values])
-        table = table.reshape(len(whole.values), len(blocks), BUCKETS)
-        table[:, :, stray] += counts.T - table.sum(axis=2)
-        return table
+        found = table([_of(block, version, label, name) for name in whole.values for block in blocks])
+        found = found.reshape(len(whole.values), len(blocks), BUCKETS)
+        found[:, :, stray] += counts.T - found.sum(axis=2)
+        return found
 
     k_b, k_c = of(baseline, whole.b), of(canary, whole.c)
     return UnitLabels(whole.rows, whole.values, k_b.sum(axis=0), k_c.sum(axis=0), k_b, k_c)
 
 
-def _of(block: Block, version: str, label: str, name: str) -> Floats:
-    """[K] how often one value of a label came from each bucket."""
+def _of(block: Block, version: str, label: str, name: str) -> BucketCounts:
+    """How often one value of a label came from each bucket."""
     summary = block.arms.get(version)
     units = None if summary is None else summary.units
-    counts = BucketCounts.empty() if units is None else units.labels.get(label, {}).get(name, BucketCounts.empty())
-    return counts.by_bucket()
+    return _NOTHING if units is None else units.labels.get(label, {}).get(name, _NOTHING)

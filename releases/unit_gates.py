@@ -13,9 +13,10 @@ from detectors.blocks import Block
 from detectors.histogram_batches import HistogramBatch, histogram_batch
 from detectors.sequential.averaging import log_either
 from detectors.sequential.clustered import ClusteredSums, design_effect
+from detectors.sequential.compared_units import compare_units
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
-from detectors.sequential.unit_bound import UnitBound, UnitBoundState
+from detectors.sequential.unit_bound import UnitBound, UnitBoundState, total_of
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.sequential.unit_exceedance import UnitExceedance, UnitExceedanceState, UnitTails
 from detectors.sequential.unit_mix import UnitMix, UnitMixState
@@ -77,9 +78,10 @@ class UnitGate:
         assert isinstance(known, UnitKnown)
         whole = self._whole(blocks, canary)
         batch = with_strays(self._by_unit(blocks, canary), whole, bucket_of_strays(_ended_ms(blocks)))
+        seen = compare_units(known.bound.known, batch, self._fail[0].prior)
         return UnitKnown(
-            tuple(side.observe(state, batch) for side, state in zip(self._fail, known.fail, strict=True)),
-            self._bound.observe(known.bound, batch),
+            tuple(side.advanced(state, seen) for side, state in zip(self._fail, known.fail, strict=True)),
+            self._bound.advanced(known.bound, seen),
             self._effect.observe(known.effect, whole),
         )
 
@@ -93,7 +95,7 @@ class UnitGate:
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
         assert isinstance(known, UnitKnown)
-        return float(self._bound.excluded(known.bound, recent=recent)[0][self._margins.column(share_ppm)])
+        return float(self._bound.excluded(total_of(known.bound), recent=recent)[0][self._margins.column(share_ppm)])
 
     def compared(self, known: object) -> bool:
         assert isinstance(known, UnitKnown)
@@ -259,14 +261,8 @@ class _Tails:
         return with_strays(above, self.whole(edge_b, edge_c), bucket_of_strays(self._whole.ended_ms))
 
     def whole(self, edge_b: int, edge_c: int) -> MeanBatch:
-        def arm(histograms: tuple[LogHistogram, ...], edge: int) -> tuple[Floats, Floats]:
-            n = np.array([float(one.n) for one in histograms])
-            above = np.array([float(one.count_above(edge)) for one in histograms])
-            return n, above if self._worse == "higher" else n - above
-
-        n_b, k_b = arm(self._whole.baseline, edge_b)
-        n_c, k_c = arm(self._whole.canary, edge_c)
-        return MeanBatch.of_rates(RateBatch(self._whole.rows, n_b, k_b, n_c, k_c))
+        (n_b, k_b, _), (n_c, _, k_c) = self._whole.beyond((edge_b, edge_c), self._worse)
+        return MeanBatch.of_rates(RateBatch.checked(self._whole.rows, n_b, k_b, n_c, k_c))
 
 
 def widened(estimate: Estimate, sums: ClusteredSums, row: int) -> Estimate:

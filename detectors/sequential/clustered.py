@@ -32,6 +32,13 @@ class ClusteredSums(msgspec.Struct, frozen=True, eq=False):
     phi_sq: Floats
 
 
+class Gain(NamedTuple):
+    """What the blocks of one moment add to the sums: [t + m, …] of the t totals, then of the m blocks' rows."""
+
+    place: Placed
+    sums: ClusteredSums
+
+
 class Contrast(NamedTuple):
     """Canary against the changed baseline, each [R, G]: ``s`` = Σ ψ_k, ``v_b`` over buckets, and ``v_score``."""
 
@@ -46,8 +53,8 @@ def start_sums(rows: int = 1) -> ClusteredSums:
     return ClusteredSums(psi, np.zeros(rows), np.zeros((rows, 2)), phi, np.zeros(rows))
 
 
-def add(sums: ClusteredSums, batch: UnitBatch, *, shift_by: float = 1.0) -> ClusteredSums:
-    """With more blocks, each of which has both arms.
+def gain_of(batch: UnitBatch, *, shift_by: float = 1.0) -> Gain:
+    """What blocks add, each of which has both arms.
 
     In a block with p = n_c / n and pooled mean m, bucket k adds ψ_k = (1-p) Σ_{c,k} (x-m) - p Σ_{b,k} (x-m). Over
     the buckets this is the block's S = w (m_c - m_b) exactly. With a baseline of f x + d in place of x it is
@@ -55,45 +62,40 @@ def add(sums: ClusteredSums, batch: UnitBatch, *, shift_by: float = 1.0) -> Clus
 
     Parameters
     ----------
-    sums : is not changed.
     batch : blocks with both arms, in buckets of BUCKETS.
     shift_by : what a shift of 1 adds to the baseline in these blocks; a shift may mean another amount in each block.
     """
-    psi, w = parts(batch)
-    total_b, total_c = batch.n_b.sum(axis=1, keepdims=True), batch.n_c.sum(axis=1, keepdims=True)
-    n = total_b + total_c
-    p = total_c / n
-    mean_b = batch.sum_b.sum(axis=1, keepdims=True) / total_b
-    p_sq = p[:, 0] ** 2
-    per_value = w / np.maximum(n[:, 0] - 2.0, 1.0)
-    psi[:, 2] *= shift_by
-    place = placed(batch.rows, batch.stride)
-    return ClusteredSums(
-        _summed(sums.psi, place, psi),
-        _summed(sums.w, place, w),
-        _summed(sums.score, place, per_value[:, None] * np.stack([batch.m2_c, batch.m2_b], axis=1)),
-        _summed(sums.phi, place, p * (batch.sum_b - batch.n_b * mean_b)),
-        _summed(sums.phi_sq, place, p_sq * batch.m2_b),
-    )
-
-
-def parts(batch: UnitBatch) -> tuple[Floats, Floats]:
-    """ψ [m, 3, K] of each block, of the canary, of the baseline and of a shift of the baseline by 1, and w [m]."""
     if batch.n_b.shape[1] != BUCKETS:
         raise ValueError(f"units are in {BUCKETS} buckets, found {batch.n_b.shape[1]}")
-    total_b, total_c = batch.n_b.sum(axis=1, keepdims=True), batch.n_c.sum(axis=1, keepdims=True)
+    (n_b, sum_b, m2_b), (n_c, sum_c, m2_c) = batch.arms
+    columns = (n_b, n_c, sum_b, sum_c)
+    total_b, total_c, all_b, all_c = (np.add.reduce(column, axis=1, keepdims=True) for column in columns)
     n = total_b + total_c
     p = total_c / n
-    lean = ((1 - p) * batch.n_c - p * batch.n_b) / n
-    psi = np.stack(
-        [
-            (1 - p) * batch.sum_c - lean * batch.sum_c.sum(axis=1, keepdims=True),
-            p * batch.sum_b + lean * batch.sum_b.sum(axis=1, keepdims=True),
-            p * batch.n_b + lean * total_b,
-        ],
-        axis=1,
-    )
-    return psi, (p * total_b)[:, 0]
+    # Of the baseline's counts and values the part p, of the canary's 1 - p.
+    share_b, share_c = p * n_b, n_c - p * n_c
+    lean = (share_c - share_b) / n
+    psi = np.empty((batch.rows.size, 3, BUCKETS))
+    psi[:, 0] = sum_c - p * sum_c - lean * all_c
+    psi[:, 1] = p * sum_b
+    phi = psi[:, 1] - share_b * (all_b / total_b)
+    psi[:, 1] += lean * all_b
+    psi[:, 2] = (share_b + lean * total_b) * shift_by
+    p, n = p[:, 0], n[:, 0]
+    w = p * total_b[:, 0]
+    score = (w / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T
+    place = placed(batch.rows, batch.stride)
+    added = (psi, w, score, phi, p * p * m2_b)
+    return Gain(place, ClusteredSums(*(place.with_sums(one) for one in added)))
+
+
+def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
+    """With what blocks add. The sums given are not changed."""
+    place, added = gain
+    known = grown_sums(sums, place.height)
+    names = ClusteredSums.__struct_fields__
+    pairs = ((getattr(known, name), getattr(added, name)) for name in names)
+    return ClusteredSums(*(place.replaced(old, place.taken(old) + new) for old, new in pairs))
 
 
 def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:
@@ -109,15 +111,21 @@ def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:
     >>> batch = UnitBatch.of_counts(
     ...     np.array([1]), n_b=np.ones((1, 200)), k_b=np.zeros((1, 200)), n_c=np.ones((1, 200)), k_c=np.ones((1, 200))
     ... )
-    >>> found = contrast(add(start_sums(2), batch), scale=np.ones((2, 1)), shift=np.zeros((2, 1)))
+    >>> found = contrast(add(start_sums(2), gain_of(batch)), scale=np.ones((2, 1)), shift=np.zeros((2, 1)))
     >>> found.s[:, 0].tolist()
     [100.0, 100.0]
     """
     of_canary, of_baseline, of_one = (sums.psi[:, None, part, :] for part in range(3))
     psi = of_canary - scale[:, :, None] * of_baseline - shift[:, :, None] * of_one
-    s = psi.sum(axis=2)
-    v_b = np.maximum((psi**2).sum(axis=2) - s**2 / BUCKETS, 0.0) * (BUCKETS / (BUCKETS - 1))
+    s, v_b = spread_of(psi)
     return Contrast(s, v_b, sums.score[:, :1] + scale**2 * sums.score[:, 1:])
+
+
+def spread_of(psi: Floats) -> tuple[Floats, Floats]:
+    """S = Σ ψ_k and V_b = K/(K-1) (Σ ψ_k² - S²/K) over the last axis."""
+    s = np.add.reduce(psi, axis=-1)
+    squares = np.einsum("...k,...k->...", psi, psi)
+    return s, np.maximum(squares - s * s / BUCKETS, 0.0) * (BUCKETS / (BUCKETS - 1))
 
 
 def design_effect(sums: ClusteredSums) -> Floats:
@@ -125,18 +133,17 @@ def design_effect(sums: ClusteredSums) -> Floats:
 
     Kish (1965), Survey Sampling, sec. 5.4. The baseline knows it long before the canary has units that come back.
     """
-    known = sums.phi_sq > 0
-    ratio = np.divide((sums.phi**2).sum(axis=1), sums.phi_sq, out=np.ones_like(sums.phi_sq), where=known)
-    effect: Floats = np.maximum(1.0, ratio)
+    squares = np.einsum("rk,rk->r", sums.phi, sums.phi)
+    effect: Floats = np.maximum(1.0, squares / np.where(sums.phi_sq > 0, sums.phi_sq, np.inf))
     return effect
+
+
+def total_sums(sums: ClusteredSums) -> ClusteredSums:
+    """The total's row alone."""
+    return ClusteredSums(*(part[:1] for part in (sums.psi, sums.w, sums.score, sums.phi, sums.phi_sq)))
 
 
 def grown_sums(sums: ClusteredSums, rows: int) -> ClusteredSums:
     """With rows for new segments."""
     parts = (sums.psi, sums.w, sums.score, sums.phi, sums.phi_sq)
     return ClusteredSums(*(grown(part, rows, 0.0) for part in parts))
-
-
-def _summed(old: Floats, place: Placed, new: Floats) -> Floats:
-    (total,) = place.added(new, grown(old, int(place.where.max()) + 1, 0.0))
-    return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -27,13 +27,7 @@ from detectors.sequential.step_margin import (
 )
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
 from detectors.sequential.two_by_two import log_ratios, tables_of
-from detectors.summaries.log_histogram import BIN_MAX, LogHistogram, upper_edge
-
-_BELOW: Final = -BIN_MAX - 1
-"""An edge below every bin."""
-
-_LINE: Final = 2 * BIN_MAX + 2
-"""Places for one arm's bins, and one to spare, so that the next arm's are beyond each of its edges."""
+from detectors.summaries.log_histogram import LogHistogram, upper_edge
 
 
 class ExceedanceState(msgspec.Struct, frozen=True, eq=False):
@@ -136,7 +130,7 @@ class Exceedance(msgspec.Struct, frozen=True):
         else:
             beyond = shifted(index, self.worse, self.tolerance, outwards=True)
             far = shifted(index, self.worse, self.margin, outwards=False)
-            of_baseline, of_canary = self._counts(batch, (index, beyond, far))
+            of_baseline, of_canary = batch.beyond((index, beyond, far), self.worse)
             (n_b, k_b, _, far_b), (n_c, k_c, beyond_c, far_c) = of_baseline, of_canary
             seen = Exceedances(batch.rows, n_b, n_c, k_b, far_b, far_c, self._gaps(state.threshold, index, far))
             tolerated = RateBatch.checked(batch.rows, n_b, k_b, n_c, beyond_c)
@@ -182,21 +176,6 @@ class Exceedance(msgspec.Struct, frozen=True):
     def threshold(self, state: ExceedanceState) -> float | None:
         """The threshold now, in the metric's unit; None until there were enough values."""
         return None if state.threshold.bin is None else upper_edge(state.threshold.bin)
-
-    def _counts(self, batch: HistogramBatch, edges: tuple[int, int, int]) -> Floats:
-        """[2, 4, m] of both arms: values, and how many lie beyond each of three edges."""
-        arms = (*batch.baseline, *batch.canary)
-        sizes = np.array([arm.bins.size for arm in arms])
-        # One arm's bins after another's on one ascending line, so that one search finds every edge in every arm.
-        begins = _LINE * np.arange(len(arms))
-        line = np.concatenate([arm.bins for arm in arms]) + begins.repeat(sizes)
-        cuts = line.searchsorted(np.array([_BELOW, *edges])[:, None] + begins, side="right")
-        upto = np.zeros(line.size + 1)
-        np.add.accumulate(np.concatenate([arm.counts for arm in arms]), out=upto[1:])
-        found = (upto.take(np.add.accumulate(sizes)) - upto.take(cuts)).reshape(-1, 2, batch.rows.size).swapaxes(0, 1)
-        if self.worse == "lower":
-            found[:, 1:] = found[:, :1] - found[:, 1:]
-        return found
 
     def _gaps(self, threshold: Threshold, index: int, far: int) -> Floats:
         source, n = threshold.source, threshold.source.n

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, constant
 from detectors.sequential.clustered import (
     ClusteredSums,
     Contrast,
@@ -17,9 +17,12 @@ from detectors.sequential.clustered import (
     design_effect,
     grown_sums,
     start_sums,
+    total_sums,
 )
+from detectors.sequential.compared_units import ComparedUnits, compare_units
 from detectors.sequential.differences import Worse, scales
-from detectors.sequential.unit_mixture import Known, learned, log_evidence, rates_of, rounding, start_known, tuned_rho
+from detectors.sequential.past import Past
+from detectors.sequential.unit_mixture import Known, log_evidence, or_else, rates_of, rounding, start_known, tuned_rho
 from detectors.unit_batches import UnitBatch
 
 
@@ -93,11 +96,14 @@ class UnitBound(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        known, ready = learned(state.known, batch, None if self.relative else self.prior_rate)
+        return self.advanced(state, compare_units(state.known, batch, None if self.relative else self.prior_rate))
+
+    def advanced(self, state: UnitBoundState, compared: ComparedUnits) -> UnitBoundState:
+        """The same for a caller that has compared the blocks already."""
+        known, gain = compared.known, compared.gain
         overall, recent = (grown_sums(sums, known.mean.size) for sums in (state.overall, state.recent))
-        if ready.any():
-            pairs = batch.take(ready)
-            overall, recent = add(overall, pairs), add(recent, pairs)
+        if gain is not None:
+            overall, recent = add(overall, gain), add(recent, gain)
         return UnitBoundState(known, overall, recent)
 
     def excluded(self, state: UnitBoundState, *, recent: bool = False) -> Floats:
@@ -108,20 +114,27 @@ class UnitBound(msgspec.Struct, frozen=True):
 
     def _excluded(self, state: UnitBoundState, worse: Worse, recent: bool) -> Floats:
         known, sums = state.known, state.recent if recent else state.overall
-        margins = np.array(self.margins)
+        margins = constant(self.margins)
         found = against(sums, known.mean, margins, worse=worse, relative=self.relative)
         inflated = design_effect(state.overall)[:, None]
         v = np.maximum(found.v_b, inflated * found.v_score)
         if not self.relative:
             v = np.maximum(v, inflated * self._at_the_margin(known, sums.w, worse))
         v = np.maximum(v, (sums.w * rounding(known))[:, None])
-        size = np.abs(np.nan_to_num(known.mean, nan=1.0))[:, None] if self.relative else np.ones((v.shape[0], 1))
+        size = np.abs(or_else(known.mean, 1.0))[:, None] if self.relative else np.ones((v.shape[0], 1))
         return log_evidence(-found.s, v, sums.w[:, None], tuned_rho(margins * size, self.alpha))
 
     def _at_the_margin(self, known: Known, w: Floats, worse: Worse) -> Floats:
         """[R, G] V if the canary's rate were just at the margin."""
         base = rates_of(known.past, self.prior_rate)[: w.size, None]
-        return spread_at(base, np.array(self.margins) if worse == "higher" else -np.array(self.margins), w)
+        return spread_at(base, constant(self.margins) if worse == "higher" else -constant(self.margins), w)
+
+
+def total_of(state: UnitBoundState) -> UnitBoundState:
+    """The total's row alone: a verdict asks for no other, and each holds sums over all buckets."""
+    past = state.known.past
+    known = Known(Past(past.n[:1], past.mean[:1], past.m2[:1]), state.known.mean[:1], state.known.sd[:1])
+    return UnitBoundState(known, total_sums(state.overall), total_sums(state.recent))
 
 
 def spread_at(base: Floats, gap: Floats, w: Floats) -> Floats:
@@ -142,7 +155,7 @@ def against(sums: ClusteredSums, mean: Floats, amounts: Floats, *, worse: Worse,
     """
     shape = (sums.w.size, amounts.size)
     if relative:
-        scale, shift = scales(worse, amounts, np.nan_to_num(mean)), np.zeros(shape)
+        scale, shift = scales(worse, amounts, or_else(mean, 0.0)), np.zeros(shape)
     else:
         scale, shift = np.ones(shape), np.broadcast_to(amounts if worse == "higher" else -amounts, shape)
     found = contrast(sums, scale=scale, shift=shift)

@@ -7,9 +7,8 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
-from detectors.rows import placed
-from detectors.sequential.clustered import parts
+from detectors.arrays import Floats, Ints, constant
+from detectors.sequential.compared_units import ComparedUnits, compare_units
 from detectors.sequential.differences import Worse, scales
 from detectors.sequential.row_weights import (
     newest_by_group,
@@ -19,7 +18,7 @@ from detectors.sequential.row_weights import (
     weighted,
     weighted_by_group,
 )
-from detectors.sequential.unit_mixture import Known, learned, log_evidence, rounding, start_known, tuned_rho
+from detectors.sequential.unit_mixture import Known, log_evidence, or_else, rounding, start_known, tuned_rho
 from detectors.sequential.unit_starts import (
     SPANS,
     Evidence,
@@ -99,6 +98,11 @@ class UnitEvalue(msgspec.Struct, frozen=True):
         if any(span < 2 or span % 2 for span in self.spans):
             raise ValueError(f"UnitEvalue: spans must be even and >= 2, found {self.spans}")
 
+    @property
+    def prior(self) -> float | None:
+        """The rate expected before anything was seen; None of values that are no zeros and ones."""
+        return None if self.relative else self.prior_rate
+
     def start(self) -> UnitEvalueState:
         """Nothing known."""
         return UnitEvalueState(start_known(), start_starts(self.spans), start_weights())
@@ -107,14 +111,16 @@ class UnitEvalue(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
+        return self.advanced(state, compare_units(state.known, batch, self.prior))
+
+    def advanced(self, state: UnitEvalueState, compared: ComparedUnits) -> UnitEvalueState:
+        """The same for a caller that has compared the blocks already."""
+        batch, known, gain = compared
         weights = self._weights(state, batch.rows, batch.stride)
-        known, ready = learned(state.known, batch, None if self.relative else self.prior_rate)
         starts = grown_starts(state.starts, self.spans, weights.size)
-        if ready.any():
-            place = placed(batch.rows[ready], batch.stride)
-            psi, w = parts(batch.take(ready))
-            harm = self._harmful(place.with_sums(psi), known.mean[place.where])
-            starts = advance_starts(starts, self.spans, place.where, (harm, place.with_sums(w)), self._evidence(known))
+        if gain is not None:
+            harm = self._harmful(gain.sums.psi, known.mean[gain.place.where])
+            starts = advance_starts(starts, self.spans, gain.place, (harm, gain.sums.w), self._evidence(known))
         return UnitEvalueState(known, starts, weights)
 
     def harm(self, state: UnitEvalueState) -> Floats:
@@ -142,7 +148,7 @@ class UnitEvalue(msgspec.Struct, frozen=True):
     def _harmful(self, psi: Floats, mean: Floats) -> Floats:
         """[m, K] the blocks' ψ against the baseline at the edge of what is tolerated, harm positive."""
         of_canary, of_baseline, of_one = (psi[:, part] for part in range(3))
-        amount = np.array([self.tolerance])
+        amount = constant((self.tolerance,))
         if self.relative:
             found = of_canary - scales(self.worse, amount, mean) * of_baseline
         else:
@@ -157,12 +163,12 @@ class UnitEvalue(msgspec.Struct, frozen=True):
             rows = s.shape[0]
             sd, floor = np.ones(rows), np.zeros(rows)
             size = min(rows, known.sd.size)
-            sd[:size], floor[:size] = np.nan_to_num(known.sd[:size], nan=1.0), rounding(known)[:size]
-            r = tuned_rho(np.array(self.effects) * sd[:, None], _TUNED_ALPHA)[:, None, :]
+            sd[:size], floor[:size] = or_else(known.sd[:size], 1.0), rounding(known)[:size]
+            r = tuned_rho(constant(self.effects) * sd[:, None], _TUNED_ALPHA)[:, None, :]
             v = np.maximum(v_b, floor[:, None] * w)
             each = log_evidence(s[..., None], v[..., None], w[..., None], r)
-            top = each.max(axis=-1)
-            mixed: Floats = top + np.log(np.exp(each - top[..., None]).mean(axis=-1))
+            top = np.maximum.reduce(each, axis=-1)
+            mixed: Floats = top + np.log(np.add.reduce(np.exp(each - top[..., None]), axis=-1) / len(self.effects))
             return mixed
 
         return worth

@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats
-from detectors.rows import placed
-from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, grown_sums, start_sums
+from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, gain_of, grown_sums, start_sums
 from detectors.sequential.differences import Worse
 from detectors.sequential.past import Past, grown, learn, start_past
 from detectors.sequential.step_margin import gap_of
@@ -213,9 +212,10 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         overall, recent = (grown_sums(sums, rows) for sums in (state.overall, state.recent))
         pairs = batch.take(batch.paired)
         if pairs.rows.size:
-            where = placed(pairs.rows).where
+            gain = gain_of(pairs, shift_by=between)
+            where = gain.place.where
             gap[where] = np.where(np.isnan(gap[where]), between, gap[where])
-            overall, recent = (add(sums, pairs, shift_by=between) for sums in (overall, recent))
+            overall, recent = add(overall, gain), add(recent, gain)
         n = batch.n_b.sum(axis=1)
         mean = batch.sum_b.sum(axis=1) / np.maximum(n, 1.0)
         past = learn(state.past, batch.rows, n=n, mean=mean, m2=np.zeros_like(n))

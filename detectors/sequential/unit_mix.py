@@ -10,10 +10,11 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
+from detectors.sequential.compared_units import compare_units, learned_too
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.past import grown
 from detectors.sequential.row_weights import shared_out, start_weights, weighted
-from detectors.sequential.unit_bound import UnitBound, UnitBoundState
+from detectors.sequential.unit_bound import UnitBound, UnitBoundState, total_of
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.unit_batches import UnitBatch
 from detectors.unit_label_batches import UnitLabels
@@ -141,7 +142,7 @@ class UnitMix(msgspec.Struct, frozen=True):
     def excluded(self, state: UnitMixState, *, recent: bool = False) -> Floats:
         """[1, G] log evidence, of the total, against "some value's share changed by the margin"."""
         bounds = [state.unseen, *(value.bound for value in state.values.values())]
-        least: Floats = np.min([self._bound.excluded(one, recent=recent)[:1] for one in bounds], axis=0)
+        least: Floats = np.min([self._bound.excluded(total_of(one), recent=recent) for one in bounds], axis=0)
         return least
 
     def named(self, state: UnitMixState, row: int) -> str | None:
@@ -163,10 +164,11 @@ class UnitMix(msgspec.Struct, frozen=True):
 
     def _observed(self, value: ValueState, batch: UnitBatch) -> ValueState:
         rose, fell = self._sides
+        seen = compare_units(value.rose.known, batch, _PRIOR_SHARE)
         return ValueState(
-            rose.observe(value.rose, batch),
-            fell.observe(value.fell, batch),
-            self._bound.observe(value.bound, batch),
+            rose.advanced(value.rose, seen),
+            fell.advanced(value.fell, seen),
+            self._bound.advanced(value.bound, learned_too(value.bound.known, seen, _PRIOR_SHARE)),
             Effect().observe(value.effect, means_of(batch)),
             value.log_weight,
         )

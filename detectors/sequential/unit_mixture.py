@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Flags, Floats
-from detectors.rows import placed
+from detectors.rows import height_of, placed
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, spread, start_past
 from detectors.unit_batches import UnitBatch
@@ -44,19 +44,22 @@ def learned(known: Known, batch: UnitBatch, prior_rate: float | None) -> tuple[K
     batch : at least one block.
     prior_rate : for zeros and ones the rate expected before anything was seen; None for other values.
     """
-    rows = int(batch.rows.max()) + 1
-    mean, sd = spread(known.past, rows)
-    if prior_rate is not None:
+    rows = height_of(batch.rows)
+    if prior_rate is None:
+        mean, sd = spread(known.past, rows)
+    else:
         mean = grown(rates_of(known.past, prior_rate), rows, prior_rate)
         sd = np.sqrt(np.maximum(mean * (1.0 - mean), 0.0))
-    ready: Flags = batch.paired & ~np.isnan(sd[batch.rows])
-    total = batch.n_b.sum(axis=1)
-    average = batch.sum_b.sum(axis=1) / np.maximum(total, 1.0)
+    total = np.add.reduce(batch.n_b, axis=1)
+    ready: Flags = (total > 0) & (np.add.reduce(batch.n_c, axis=1) > 0) & ~np.isnan(sd[batch.rows])
+    average = np.add.reduce(batch.sum_b, axis=1) / np.maximum(total, 1.0)
     past = learn(known.past, batch.rows, n=total, mean=average, m2=batch.m2_b, stride=batch.stride)
-    fixed_mean, fixed_sd = (grown(a, rows, np.nan).copy() for a in (known.mean, known.sd))
-    if ready.any():
+    fixed_mean, fixed_sd = grown(known.mean, rows, np.nan), grown(known.sd, rows, np.nan)
+    unknown = np.isnan(fixed_mean)
+    if unknown.any() and ready.any():
         where = placed(batch.rows[ready], batch.stride).where
-        first = where[np.isnan(fixed_mean[where])]
+        first = where[unknown[where]]
+        fixed_mean, fixed_sd = fixed_mean.copy(), fixed_sd.copy()
         fixed_mean[first], fixed_sd[first] = mean[first], sd[first]
     return Known(past, fixed_mean, fixed_sd), ready
 
@@ -75,8 +78,13 @@ def tuned_rho(effects: Floats, alpha: float) -> Floats:
 
 def rounding(known: Known) -> Floats:
     """[R] a floor on variances for each unit of w, above what rounding leaves of a metric that never varies."""
-    floor: Floats = (_CV_MIN * np.nan_to_num(known.mean)) ** 2
+    floor: Floats = (_CV_MIN * or_else(known.mean, 0.0)) ** 2
     return floor
+
+
+def or_else(numbers: Floats, fill: float) -> Floats:
+    """The numbers, with something in place of NaN."""
+    return np.where(np.isnan(numbers), fill, numbers)
 
 
 def log_evidence(s: Floats, v: Floats, w: Floats, r: Floats) -> Floats:
@@ -89,6 +97,6 @@ def log_evidence(s: Floats, v: Floats, w: Floats, r: Floats) -> Floats:
     ----------
     s, v, w, r : sum, its variance, information, tuning; all broadcast.
     """
-    s, v, w, r = np.broadcast_arrays(s, v, w, r)
-    precision = np.divide(w, v, out=np.zeros(v.shape), where=v > 0)
-    return np.where(v > 0, log_mixture_one_sided(s * precision, w * precision, r), 0.0)
+    varies = v > 0
+    precision = w / np.where(varies, v, np.inf)
+    return np.where(varies, log_mixture_one_sided(s * precision, w * precision, r), 0.0)

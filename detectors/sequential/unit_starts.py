@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
+from detectors.rows import Placed
+from detectors.sequential.clustered import spread_of
 from detectors.sequential.onset import SLOT_CONSTANT
 from detectors.unit_batches import BUCKETS
 
@@ -60,7 +62,7 @@ def grown_starts(starts: Starts, spans: tuple[int, ...], rows: int) -> Starts:
 
 
 def advance_starts(
-    starts: Starts, spans: tuple[int, ...], rows: Ints, block: tuple[Floats, Floats], evidence: Evidence
+    starts: Starts, spans: tuple[int, ...], place: Placed, block: tuple[Floats, Floats], evidence: Evidence
 ) -> Starts:
     """After one more moment of evidence in some rows.
 
@@ -73,52 +75,46 @@ def advance_starts(
     Parameters
     ----------
     starts : is not changed.
-    rows : int64 [m] distinct, the total's 0 among them.
-    block : ψ [m, K] and w [m] of the moment.
+    place : of the moment's segments.
+    block : ψ [t + m, K] and w [t + m] of the moment, in the order of the place: totals too.
     evidence : what a start's sums are worth.
 
     Returns
     -------
     The new starts. Per row they hold K (1 + 2 × spans) sums, for ever.
     """
-    psi, w, capital, rest = (a.copy() for a in (starts.psi, starts.w, starts.log_capital, starts.rest))
-    moments = starts.moments.copy()
+    psi, w, capital, rest = starts.psi, starts.w, starts.log_capital, starts.rest
+    now, changed = place.taken(starts.moments), False
     for index, span in enumerate(spans):
-        now = moments[rows]
-        opening = rows[(now > 0) & (now % (span // 2) == 0)]
+        opening = place.where[(now > 0) & (now % (span // 2) == 0)]
         if not opening.size:
             continue
-        number = moments[opening] // (span // 2)
+        if not changed:
+            psi, w, capital, rest = (a.copy() for a in (psi, w, capital, rest))
+            changed = True
+        number = starts.moments[opening] // (span // 2)
         slot = 1 + 2 * index + number % 2
         rest[opening] += np.exp(capital[opening, slot] + _worth(psi, w, opening, slot, evidence))
         order = number + 1.0
         weight = 0.5 / len(spans) / (SLOT_CONSTANT * order * np.log(order) ** 2)
         psi[opening, slot], w[opening, slot], capital[opening, slot] = 0.0, 0.0, np.log(weight)
         rest[opening] -= weight
-    alive = capital[rows] > -np.inf
-    psi[rows] += np.where(alive[:, :, None], block[0][:, None, :], 0.0)
-    w[rows] += np.where(alive, block[1][:, None], 0.0)
-    moments[rows] += 1
-    return Starts(psi, w, capital, rest, moments)
+    alive = place.taken(capital) > -np.inf
+    psi = place.replaced(psi, place.taken(psi) + np.where(alive[:, :, None], block[0][:, None, :], 0.0))
+    w = place.replaced(w, place.taken(w) + np.where(alive, block[1][:, None], 0.0))
+    return Starts(psi, w, capital, rest, place.replaced(starts.moments, now + 1))
 
 
 def log_worth(starts: Starts, evidence: Evidence) -> Floats:
     """[R] log of E = Σ capital × M + rest."""
-    each = starts.log_capital + evidence(*sums_of(starts.psi), starts.w)
+    each = starts.log_capital + evidence(*spread_of(starts.psi), starts.w)
     rest = np.log(starts.rest, where=starts.rest > 0, out=np.full(starts.rest.size, -np.inf))
-    worth: Floats = np.logaddexp.reduce(np.column_stack([each, rest]), axis=1)
+    worth: Floats = np.logaddexp.reduce(np.concatenate([each, rest[:, None]], axis=1), axis=1)
     return worth
-
-
-def sums_of(psi: Floats) -> tuple[Floats, Floats]:
-    """S = Σ ψ_k and V_b = K/(K-1) (Σ ψ_k² - S²/K) over the last axis."""
-    s = psi.sum(axis=-1)
-    v_b = np.maximum((psi**2).sum(axis=-1) - s**2 / BUCKETS, 0.0) * (BUCKETS / (BUCKETS - 1))
-    return s, v_b
 
 
 def _worth(psi: Floats, w: Floats, rows: Ints, slot: Ints, evidence: Evidence) -> Floats:
     """[o] log e-values of one start in each of some rows."""
-    table_s, table_v = sums_of(psi)
+    table_s, table_v = spread_of(psi)
     found: Floats = evidence(table_s, table_v, w)[rows, slot]
     return found

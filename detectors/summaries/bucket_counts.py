@@ -107,9 +107,7 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
 
     def by_bucket(self, *, above: int | None = None) -> Floats:
         """[K] counts by bucket, of all groups or of those above one."""
-        start = 0 if above is None else int(np.searchsorted(self.codes, (above + 1) * UNIT_BUCKETS))
-        dense: Floats = np.zeros(UNIT_BUCKETS)
-        np.add.at(dense, self.codes[start:] % UNIT_BUCKETS, self.counts[start:])
+        dense: Floats = table([self], None if above is None else np.array([above]))[0]
         return dense
 
     def merge(self, other: BucketCounts) -> BucketCounts:
@@ -130,6 +128,30 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
         starts = np.flatnonzero(np.diff(ascending, prepend=ascending[0] - 1))
         counts = np.concatenate([part.counts for part in filled])[order]
         return cls(ascending[starts], np.add.reduceat(counts, starts))
+
+
+def table(parts: Sequence[BucketCounts], above: Ints | None = None) -> Floats:
+    """[m, K] counts by bucket of each part, at once.
+
+    Parameters
+    ----------
+    parts : m of them.
+    above : [m] for each of them the group above which a count counts; None for all groups.
+
+    >>> parts = [BucketCounts.of(np.array([0, 1]), np.array([3, 3])), BucketCounts.empty()]
+    >>> table(parts)[:, 3].tolist(), table(parts, np.array([0, 0]))[:, 3].tolist()
+    ([2.0, 0.0], [1.0, 0.0])
+    """
+    if not parts:
+        return np.zeros((0, UNIT_BUCKETS))
+    sizes = [part.codes.size for part in parts]
+    codes = np.concatenate([part.codes for part in parts])
+    counts = np.concatenate([part.counts for part in parts])
+    if above is not None:
+        counts = np.where(codes >= ((above + 1) * UNIT_BUCKETS).repeat(sizes), counts, 0)
+    places = len(parts) * UNIT_BUCKETS
+    place = codes % UNIT_BUCKETS + np.arange(0, places, UNIT_BUCKETS).repeat(sizes)
+    return np.bincount(place, counts, places).reshape(-1, UNIT_BUCKETS).astype(np.float64, copy=False)
 
 
 def packed(sizes: Ints, buckets: Bins | Ints, counts: Ints) -> UnitPairs:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Bins, Floats, Ints
-from detectors.summaries.bucket_counts import BucketCounts
+from detectors.summaries.bucket_counts import BucketCounts, table
 from detectors.summaries.moments import Moments
 from schemas.report import Cell, LabelCell, MetricCell, UnitCell, UnitMetric, UnitPairs
 from schemas.unit_hash import UNIT_BUCKETS
@@ -59,8 +59,7 @@ class UnitMeasure(msgspec.Struct, frozen=True, eq=False):
 
     def sums_by_bucket(self) -> Floats:
         """[K] sum of the values in each bucket."""
-        dense: Floats = np.zeros(UNIT_BUCKETS)
-        dense[self.pairs.buckets] = self.sums
+        dense: Floats = tables([self])[1][0]
         return dense
 
     def __eq__(self, other: object) -> bool:
@@ -88,6 +87,15 @@ class UnitMeasure(msgspec.Struct, frozen=True, eq=False):
         for part in filled:
             sums[part.pairs.buckets] += part.sums
         return cls(pairs, sums[pairs.buckets], Moments.merge_all(part.moments for part in filled).m2)
+
+
+def tables(measures: Sequence[UnitMeasure]) -> tuple[Floats, Floats]:
+    """[m, K] how many values each measure has in each bucket, and their sums, of all measures at once."""
+    counts = table([one.pairs for one in measures])
+    sums: Floats = np.zeros(counts.shape)
+    # Both list the buckets that occur in ascending order.
+    sums[counts > 0] = np.concatenate([np.zeros(0), *(one.sums for one in measures)])
+    return counts, sums
 
 
 class ByUnit(msgspec.Struct, frozen=True):

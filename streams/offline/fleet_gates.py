@@ -10,6 +10,7 @@ import numpy as np
 from detectors.arrays import Flags, Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.bounds import MeanBound
+from detectors.sequential.compared_units import compare_units
 from detectors.sequential.differences import Worse
 from detectors.sequential.evalue_2x2 import Evalue2x2
 from detectors.sequential.margin_2x2 import Margin2x2
@@ -99,8 +100,15 @@ class GroupedGate:
 
     def observe(self, release: Ints, rows: Ints, sums: Floats, *, ended_ms: int) -> None:
         batch = self._batch(release * self._stride + rows, sums[:, 0], sums[:, 1])
-        self._failing = [g.observe(state, batch) for g, state in zip(self._fails, self._failing, strict=True)]
-        self._bounding = [b.observe(state, batch) for b, state in zip(self._bounds, self._bounding, strict=True)]
+        fails = list(zip(self._fails, self._failing, strict=True))
+        bounds = list(zip(self._bounds, self._bounding, strict=True))
+        if isinstance(batch, UnitBatch):
+            seen = compare_units(self._failing[0].known, batch, self._fails[0].prior)
+            self._failing = [gate.advanced(state, seen) for gate, state in fails]
+            self._bounding = [bound.advanced(state, seen) for bound, state in bounds]
+        else:
+            self._failing = [gate.observe(state, batch) for gate, state in fails]
+            self._bounding = [bound.observe(state, batch) for bound, state in bounds]
 
     def _batch(self, rows: Ints, b: Floats, c: Floats) -> RateBatch | MeanBatch | UnitBatch:
         if self._columns.by_unit:

@@ -13,11 +13,11 @@ from detectors.summaries.summary import Summary
 from detectors.unit_batches import (
     UnitBatch,
     unit_exceedance_batch,
-    unit_label_batch,
     unit_mean_batch,
     unit_rate_batch,
     with_unit,
 )
+from detectors.unit_label_batches import unit_labels
 from tests.detectors.summaries.test_by_unit import Request, summary_of
 
 BASELINE: list[Request] = [(3, False, 10.0, "stop"), (3, True, 30.0, "length"), (199, False, 20.0, "stop")]
@@ -71,12 +71,13 @@ def test_an_exceedance_batch_counts_above_each_block_and_arm_s_own_edge() -> Non
     assert filled(other)["b"] == [(0, 3, 1.0), (1, 3, 1.0)]
 
 
-def test_a_label_batch_counts_one_value_against_all() -> None:
-    """All values of the label count into n; an unknown label has none."""
-    batch = unit_label_batch(BLOCKS, "finish_reason", "length", **ARMS)
-    assert filled(batch)["n_b"] == [(0, 3, 2.0), (0, 199, 1.0), (1, 3, 1.0)]
-    assert (filled(batch)["b"], filled(batch)["c"]) == ([(0, 3, 1.0)], [(0, 3, 1.0)])
-    assert not unit_label_batch(BLOCKS, "unknown", "length", **ARMS).n_b.any()
+def test_labels_count_one_value_against_all() -> None:
+    """All values count into n, one without a unit in the bucket of the moment; an unknown label has none."""
+    found = filled(unit_labels(BLOCKS, "finish_reason", **ARMS).counted(("length",)))
+    assert found["n_b"] == [(0, 3, 2.0), (0, 199, 1.0), (1, 3, 1.0)]
+    assert found["n_c"] == [(0, 1, 1.0), (0, 3, 1.0)]
+    assert (found["b"], found["c"]) == ([(0, 3, 1.0)], [(0, 1, 1.0), (0, 3, 1.0)])
+    assert not any(filled(unit_labels(BLOCKS, "unknown", **ARMS).counted(())).values())
 
 
 def test_no_blocks_make_empty_batches() -> None:
@@ -85,7 +86,6 @@ def test_no_blocks_make_empty_batches() -> None:
     assert unit_rate_batch([], **ARMS).rows.size == 0
     assert unit_mean_batch([], "latency_ms", **ARMS).rows.size == 0
     assert unit_exceedance_batch([], "latency_ms", edges_b=none, edges_c=none, **ARMS).rows.size == 0
-    assert unit_label_batch([], "finish_reason", "stop", **ARMS).rows.size == 0
 
 
 def test_how_many_requests_came_with_a_unit() -> None:

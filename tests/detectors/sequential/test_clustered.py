@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.arrays import Floats
-from detectors.sequential.clustered import add, contrast, design_effect, grown_sums, start_sums
+from detectors.sequential.clustered import add, contrast, design_effect, gain_of, grown_sums, start_sums
 from detectors.sequential.differences import differences
 from detectors.unit_batches import BUCKETS, UnitBatch
 from tests.detectors.sequential.users import Users, errors, lognormal, request_batch, unit_batch, visits
@@ -33,7 +33,7 @@ def test_psi_is_what_its_definition_says(seed: int, scale: float, shift: float) 
     if p in {0.0, 1.0}:
         return
     psi = np.bincount(bucket, np.where(canary, 1 - p, -p) * (changed - mean), minlength=BUCKETS)
-    found = contrast(add(start_sums(), unit_batch(seen, x)), scale=both(scale, 2), shift=both(shift, 2))
+    found = contrast(add(start_sums(), gain_of(unit_batch(seen, x))), scale=both(scale, 2), shift=both(shift, 2))
     assert found.s[1, 0] == pytest.approx(psi.sum(), abs=1e-9)
     assert found.v_b[1, 0] == pytest.approx(BUCKETS * np.var(psi, ddof=1), rel=1e-9)
 
@@ -42,7 +42,7 @@ def test_the_sum_and_the_score_are_those_of_requests() -> None:
     """S, W and V_score of every block are those of the comparison of requests, at any scale."""
     seen = next(visits(USERS, 30, 1))
     x = lognormal(seen, sigma=0.5, times=1.2)
-    sums = add(start_sums(), unit_batch(seen, x))
+    sums = add(start_sums(), gain_of(unit_batch(seen, x)))
     found = contrast(sums, scale=both(1.1, 31), shift=both(0.0, 31))
     expected = differences(request_batch(seen, x), both(1.1, 30))
     np.testing.assert_allclose(found.s[1:], expected.s, rtol=1e-9)
@@ -64,7 +64,7 @@ def test_the_variance_is_that_of_the_sum() -> None:
     for _ in range(100):
         seen = next(stream)
         x = lognormal(seen, sigma=0.5, times=1.0)
-        sums = add(sums, unit_batch(seen, x))
+        sums = add(sums, gain_of(unit_batch(seen, x)))
         naive += differences(request_batch(seen, x), both(1.0, 300)).v_hc
     found = contrast(sums, scale=both(1.0, 301), shift=both(0.0, 301))
     real = float(np.var(found.s[1:]))
@@ -79,7 +79,7 @@ def test_independent_requests_have_no_design_effect() -> None:
     sums = start_sums()
     for _ in range(100):
         seen = next(stream)
-        sums = add(sums, unit_batch(seen, errors(seen, baseline=0.1, canary=0.1)))
+        sums = add(sums, gain_of(unit_batch(seen, errors(seen, baseline=0.1, canary=0.1))))
     assert 1.0 <= float(np.median(design_effect(sums)[1:])) <= 1.1
 
 
@@ -87,8 +87,8 @@ def test_sums_add_up() -> None:
     """The sums after two blocks are the sums of their sums: states of disjoint blocks merge by adding."""
     stream = visits(USERS, 3, 4)
     first, second = (unit_batch(seen, lognormal(seen, sigma=0.5, times=1.0)) for seen in (next(stream), next(stream)))
-    together = add(add(start_sums(), first), second)
-    parts = [add(start_sums(), batch) for batch in (first, second)]
+    together = add(add(start_sums(), gain_of(first)), gain_of(second))
+    parts = [add(start_sums(), gain_of(batch)) for batch in (first, second)]
     for name in together.__struct_fields__:
         np.testing.assert_allclose(
             getattr(parts[0], name) + getattr(parts[1], name), getattr(together, name), rtol=1e-9, atol=1e-12
@@ -101,10 +101,7 @@ def test_bad_batches_are_refused() -> None:
     ones = np.ones((1, BUCKETS))
     batch = UnitBatch.of_counts(np.array([1]), n_b=ones, k_b=ones, n_c=ones, k_c=ones)
     with pytest.raises(ValueError, match="200 buckets, found 3"):
-        add(
-            start_sums(),
-            UnitBatch.of_counts(np.array([1]), n_b=ones[:, :3], k_b=ones[:, :3], n_c=ones[:, :3], k_c=ones[:, :3]),
-        )
+        gain_of(UnitBatch.of_counts(np.array([1]), n_b=ones[:, :3], k_b=ones[:, :3], n_c=ones[:, :3], k_c=ones[:, :3]))
     with pytest.raises(ValueError, match="one for each row"):
         msgspec.structs.replace(batch, m2_b=np.zeros(2))
     for broken in ({"n_b": -ones}, {"sum_c": ones * np.nan}, {"m2_c": np.array([-1.0])}):

@@ -1,0 +1,57 @@
+"""The blocks of one moment where units are counted, compared once for every detector that looks at them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from detectors.sequential.clustered import Gain, gain_of
+from detectors.sequential.unit_mixture import Known, learned
+from detectors.unit_batches import UnitBatch
+
+
+class ComparedUnits(NamedTuple):
+    """What :func:`compare_units` found.
+
+    Parameters
+    ----------
+    batch : all the blocks.
+    known : the baseline, with these blocks in its past.
+    gain : what the blocks add that are evidence; None when there are none.
+    """
+
+    batch: UnitBatch
+    known: Known
+    gain: Gain | None
+
+
+def compare_units(known: Known, batch: UnitBatch, prior_rate: float | None) -> ComparedUnits:
+    """Compare the canary with the baseline within each block.
+
+    Parameters
+    ----------
+    known : of the baseline, before the blocks.
+    batch : blocks that closed at one moment, at least one.
+    prior_rate : for zeros and ones the rate expected before anything was seen; None for other values.
+
+    >>> import numpy as np
+    >>> from detectors.sequential.unit_mixture import start_known
+    >>> one = np.ones((1, 200))
+    >>> batch = UnitBatch.of_counts(np.array([1]), n_b=one, k_b=0 * one, n_c=one, k_c=one)
+    >>> found = compare_units(start_known(), batch, 0.01)
+    >>> found.gain.sums.w.tolist(), compare_units(start_known(), batch, None).gain is None
+    ([100.0, 100.0], True)
+    """
+    after, ready = learned(known, batch, prior_rate)
+    return ComparedUnits(batch, after, gain_of(batch.take(ready)) if ready.any() else None)
+
+
+def learned_too(known: Known, compared: ComparedUnits, prior_rate: float) -> ComparedUnits:
+    """The same blocks for a detector with another past: of zeros and ones every pair is evidence, whatever the past.
+
+    Parameters
+    ----------
+    known : of the baseline, before the blocks.
+    compared : the blocks, of zeros and ones.
+    prior_rate : as for :func:`compare_units`.
+    """
+    return compared._replace(known=learned(known, compared.batch, prior_rate)[0])
