@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,9 @@ from detectors.sequential.differences import Worse, scales
 from detectors.sequential.past import Past
 from detectors.sequential.unit_mixture import Known, log_evidence, or_else, rates_of, rounding, start_known, tuned_rho
 from detectors.unit_batches import UnitBatch
+
+_SIGNS: Final = {"higher": (1.0,), "lower": (-1.0,), "either": (1.0, -1.0)}
+"""Of the change of the baseline that a canary may not reach."""
 
 
 class UnitBoundState(msgspec.Struct, frozen=True, eq=False):
@@ -108,26 +111,29 @@ class UnitBound(msgspec.Struct, frozen=True):
 
     def excluded(self, state: UnitBoundState, *, recent: bool = False) -> Floats:
         """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
-        if self.worse == "either":
-            return np.minimum(self._excluded(state, "higher", recent), self._excluded(state, "lower", recent))
-        return self._excluded(state, self.worse, recent)
-
-    def _excluded(self, state: UnitBoundState, worse: Worse, recent: bool) -> Floats:
         known, sums = state.known, state.recent if recent else state.overall
-        margins = constant(self.margins)
-        found = against(sums, known.mean, margins, worse=worse, relative=self.relative)
+        signs = _SIGNS[self.worse]
+        amounts = constant(tuple(sign * margin for sign in signs for margin in self.margins))
+        rows, w = sums.w.size, sums.w[:, None]
+        found = self._against(sums, known.mean, amounts)
         inflated = design_effect(state.overall)[:, None]
         v = np.maximum(found.v_b, inflated * found.v_score)
         if not self.relative:
-            v = np.maximum(v, inflated * self._at_the_margin(known, sums.w, worse))
-        v = np.maximum(v, (sums.w * rounding(known))[:, None])
-        size = np.abs(or_else(known.mean, 1.0))[:, None] if self.relative else np.ones((v.shape[0], 1))
-        return log_evidence(-found.s, v, sums.w[:, None], tuned_rho(margins * size, self.alpha))
+            # If the canary's rate were just at the margin.
+            base = rates_of(known.past, self.prior_rate)[:rows, None]
+            v = np.maximum(v, inflated * spread_at(base, amounts, sums.w))
+        v = np.maximum(v, w * rounding(known)[:, None])
+        size = np.abs(or_else(known.mean, 1.0))[:, None] if self.relative else np.ones((rows, 1))
+        evidence = log_evidence(-np.sign(amounts) * found.s, v, w, tuned_rho(np.abs(amounts) * size, self.alpha))
+        least: Floats = np.minimum.reduce(evidence.reshape(rows, len(signs), -1), axis=1)
+        return least
 
-    def _at_the_margin(self, known: Known, w: Floats, worse: Worse) -> Floats:
-        """[R, G] V if the canary's rate were just at the margin."""
-        base = rates_of(known.past, self.prior_rate)[: w.size, None]
-        return spread_at(base, constant(self.margins) if worse == "higher" else -constant(self.margins), w)
+    def _against(self, sums: ClusteredSums, mean: Floats, amounts: Floats) -> Contrast:
+        """The contrast with a baseline that is changed by each amount, which is relative to its mean [R] or is not."""
+        shape = (sums.w.size, amounts.size)
+        if self.relative:
+            return contrast(sums, scale=scales("higher", amounts, or_else(mean, 0.0)), shift=np.zeros(shape))
+        return contrast(sums, scale=np.ones(shape), shift=np.broadcast_to(amounts, shape))
 
 
 def total_of(state: UnitBoundState) -> UnitBoundState:
@@ -142,21 +148,3 @@ def spread_at(base: Floats, gap: Floats, w: Floats) -> Floats:
     rate = np.clip(base + gap, 0.0, 1.0)
     v: Floats = w[:, None] * np.maximum(rate * (1.0 - rate), base * (1.0 - base))
     return v
-
-
-def against(sums: ClusteredSums, mean: Floats, amounts: Floats, *, worse: Worse, relative: bool) -> Contrast:
-    """The contrast with a baseline that is worse by each amount, harm positive.
-
-    Parameters
-    ----------
-    sums : of R rows.
-    mean : [R] of the baseline, for its sign when amounts are relative.
-    amounts : [G].
-    """
-    shape = (sums.w.size, amounts.size)
-    if relative:
-        scale, shift = scales(worse, amounts, or_else(mean, 0.0)), np.zeros(shape)
-    else:
-        scale, shift = np.ones(shape), np.broadcast_to(amounts if worse == "higher" else -amounts, shape)
-    found = contrast(sums, scale=scale, shift=shift)
-    return found if worse == "higher" else found._replace(s=-found.s)
