@@ -10,6 +10,7 @@ from detectors.summaries.by_unit import ByUnit, UnitMeasure
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import bin_of
 from detectors.summaries.measure import Measure
+from detectors.summaries.moments import Moments
 from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from schemas.unit_hash import UNIT_BUCKETS
@@ -49,4 +50,4 @@ def _measure(values: Floats, bins: Ints, bucket: Ints) -> UnitMeasure:
     pairs = BucketCounts.of(bins, bucket)
     sums = np.zeros(UNIT_BUCKETS)
     np.add.at(sums, bucket, values)
-    return UnitMeasure(pairs, sums[pairs.buckets], float(((values - values.mean()) ** 2).sum()))
+    return UnitMeasure(pairs, sums[pairs.buckets], Moments.of(values).m2)

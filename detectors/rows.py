@@ -55,9 +55,13 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     def added(self, x: Floats, *sums: Floats) -> tuple[Floats, ...]:
         """Running sums by row [R, …], each with the values of the segments [m, …] and their groups' sums added."""
         gain = self.with_sums(x)
-        if {len(known) for known in sums} == {self.whole}:
-            return tuple([known + gain for known in sums])
-        return tuple([self.replaced(known, self.taken(known) + gain) for known in sums])
+        return tuple([self.plus(known, gain) for known in sums])
+
+    def plus(self, known: Floats, gain: Floats) -> Floats:
+        """[R, …] the same of one running sum, for a gain that has its groups' sums already (:meth:`with_sums`)."""
+        if len(known) == self.whole:
+            return known + gain
+        return self.replaced(known, self.taken(known) + gain)
 
     def taken(self, known: Numbers) -> Numbers:
         """[t + m, …] what is known of these rows, of [R, …] of all; not to be changed."""

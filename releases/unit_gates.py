@@ -78,7 +78,7 @@ class UnitGate:
         assert isinstance(known, UnitKnown)
         whole = self._whole(blocks, canary)
         batch = with_strays(self._by_unit(blocks, canary), whole, bucket_of_strays(_ended_ms(blocks)))
-        seen = compare_units(known.bound.known, batch, self._fail[0].prior)
+        seen = compare_units(known.bound.known, batch, self._bound.prior)
         return UnitKnown(
             tuple(side.advanced(state, seen) for side, state in zip(self._fail, known.fail, strict=True)),
             self._bound.advanced(known.bound, seen),

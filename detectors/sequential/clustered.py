@@ -95,7 +95,7 @@ def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
     known = grown_sums(sums, place.height)
     names = ClusteredSums.__struct_fields__
     pairs = ((getattr(known, name), getattr(added, name)) for name in names)
-    return ClusteredSums(*(place.replaced(old, place.taken(old) + new) for old, new in pairs))
+    return ClusteredSums(*(place.plus(old, new) for old, new in pairs))
 
 
 def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:

@@ -111,8 +111,7 @@ class Effect(msgspec.Struct, frozen=True):
         place = placed(pairs.rows, pairs.stride)
         gain = place.with_sums(np.array((*arms, compared.v_score, compared.v_hc)).T)
         known = grown(state.sums, place.height, 0.0)
-        sums = place.replaced(known, place.taken(known) + gain)
-        return EffectState(sums, with_blocks(state.lately, place, gain, len(known)))
+        return EffectState(place.plus(known, gain), with_blocks(state.lately, place, gain, len(known)))
 
     def compared(self, state: EffectState) -> bool:
         """Whether any block had both arms."""

@@ -259,8 +259,7 @@ def _summed(state: LabelMixState, rows: Ints, arms: tuple[Floats, Floats, Floats
     counts = np.array((n_b, n_c, w)).T
     gain = place.with_sums(np.concatenate([counts, b * (w / n_b)[:, None], c * (w / n_c)[:, None]], axis=1))
     parts = {"n_b": gain[:, 0], "n_c": gain[:, 1], "w": gain[:, 2], "b": gain[:, 3:first], "c": gain[:, first:]}
-    known = {name: getattr(state, name) for name in parts}
-    sums = {name: place.replaced(known[name], place.taken(known[name]) + part) for name, part in parts.items()}
+    sums = {name: place.plus(getattr(state, name), part) for name, part in parts.items()}
     return msgspec.structs.replace(state, **sums)
 
 

@@ -70,7 +70,7 @@ def with_blocks(lately: Lately, place: Placed, gain: Floats, rows: int) -> Latel
         over = [at for at, (span, first) in enumerate(_STRETCHES) if (lately.moments - first) % span == 0]
         sums = sums.copy()
         sums[:, over] = 0.0
-    return Lately(place.replaced(sums, place.taken(sums) + gain[:, None, :]), lately.moments + 1)
+    return Lately(place.plus(sums, gain[:, None, :]), lately.moments + 1)
 
 
 def most_telling(lately: Lately, row: int, whole: Floats) -> Stretch | None:

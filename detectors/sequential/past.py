@@ -20,7 +20,9 @@ PRIOR_REQUESTS: Final = 100.0
 PAST_MIN: Final = 20.0
 """Values of the baseline before the first bet: a standard deviation from fewer can ruin every bet for good."""
 
-_N_MIN: Final = 1e-300
+N_MIN: Final = 1e-300
+"""Divided by in place of a count of zero."""
+
 _CV_OF_A_CONSTANT: Final = 0.1
 _CV_MIN: Final = 1e-9
 _MEAN_MIN: Final = 1e-100
@@ -78,7 +80,7 @@ def learn(past: Past, rows: Ints, *, n: Floats, mean: Floats, m2: Floats, stride
     kept = np.exp(-added_n / MEMORY_REQUESTS)
     old_n = old_n * kept
     new_n = old_n + added_n
-    share = added_n / np.maximum(new_n, _N_MIN)
+    share = added_n / np.maximum(new_n, N_MIN)
     difference = added_mean - old_mean
     m2 = old_m2 * kept + added_m2 + difference**2 * old_n * share
     new = (new_n, old_mean + difference * share, m2)

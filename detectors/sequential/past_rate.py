@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.rows import height_of, placed
-from detectors.sequential.past import MEMORY_REQUESTS, PRIOR_REQUESTS, grown
-
-_N_MIN: Final = 1e-300
+from detectors.sequential.past import MEMORY_REQUESTS, N_MIN, PRIOR_REQUESTS, grown
 
 
 class PastRate(msgspec.Struct, frozen=True, eq=False):
@@ -50,7 +46,7 @@ def learn_rates(past: PastRate, rows: Ints, *, n: Floats, k: Floats, stride: int
     added_n = place.with_sums(n)
     old_n = place.taken(known_n) * np.exp(-added_n / MEMORY_REQUESTS)
     new_n = old_n + added_n
-    mean = (old_n * place.taken(known_mean) + place.with_sums(k)) / np.maximum(new_n, _N_MIN)
+    mean = (old_n * place.taken(known_mean) + place.with_sums(k)) / np.maximum(new_n, N_MIN)
     return PastRate(place.replaced(known_n, new_n), place.replaced(known_mean, mean))
 
 

@@ -87,6 +87,11 @@ class UnitBound(msgspec.Struct, frozen=True):
         if not 0.0 < self.alpha < 0.5:
             raise ValueError(f"UnitBound: alpha must be within (0, 0.5), found {self.alpha}")
 
+    @property
+    def prior(self) -> float | None:
+        """As of :class:`detectors.sequential.unit_evalue.UnitEvalue`."""
+        return None if self.relative else self.prior_rate
+
     def start(self) -> UnitBoundState:
         """Nothing known."""
         return UnitBoundState(start_known(), start_sums(), start_sums())
@@ -99,7 +104,7 @@ class UnitBound(msgspec.Struct, frozen=True):
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
         if batch.rows.size == 0:
             return state
-        return self.advanced(state, compare_units(state.known, batch, None if self.relative else self.prior_rate))
+        return self.advanced(state, compare_units(state.known, batch, self.prior))
 
     def advanced(self, state: UnitBoundState, compared: ComparedUnits) -> UnitBoundState:
         """The same for a caller that has compared the blocks already."""

@@ -100,8 +100,8 @@ def advance_starts(
         psi[opening, slot], w[opening, slot], capital[opening, slot] = 0.0, 0.0, np.log(weight)
         rest[opening] -= weight
     alive = place.taken(capital) > -np.inf
-    psi = place.replaced(psi, place.taken(psi) + np.where(alive[:, :, None], block[0][:, None, :], 0.0))
-    w = place.replaced(w, place.taken(w) + np.where(alive, block[1][:, None], 0.0))
+    psi = place.plus(psi, np.where(alive[:, :, None], block[0][:, None, :], 0.0))
+    w = place.plus(w, np.where(alive, block[1][:, None], 0.0))
     return Starts(psi, w, capital, rest, place.replaced(starts.moments, now + 1))
 
 
