@@ -33,7 +33,7 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
     >>> counts = BucketCounts.of(np.array([7, 7, -1]), np.array([3, 3, 199]))
     >>> counts.codes.tolist(), counts.counts.tolist(), counts.n
     ([-1, 1403], [1, 2], 3)
-    >>> counts.by_bucket()[[3, 199]].tolist(), counts.by_bucket(above=-1)[[3, 199]].tolist()
+    >>> table([counts])[0, [3, 199]].tolist(), table([counts], np.array([-1]))[0, [3, 199]].tolist()
     ([2.0, 1.0], [2.0, 0.0])
     """
 
@@ -104,11 +104,6 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
     def buckets(self) -> Ints:
         """The buckets that occur, ascending."""
         return np.unique(self.codes % UNIT_BUCKETS).astype(np.int64)
-
-    def by_bucket(self, *, above: int | None = None) -> Floats:
-        """[K] counts by bucket, of all groups or of those above one."""
-        dense: Floats = table([self], None if above is None else np.array([above]))[0]
-        return dense
 
     def merge(self, other: BucketCounts) -> BucketCounts:
         """The counts of both."""

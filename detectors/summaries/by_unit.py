@@ -32,7 +32,7 @@ class UnitMeasure(msgspec.Struct, frozen=True, eq=False):
 
     >>> pairs = BucketCounts.of(np.array([0, 0, 5]), np.array([1, 1, 9]))
     >>> both = UnitMeasure(pairs, np.array([3.0, 4.0]), 2.0).merge(UnitMeasure.empty())
-    >>> both.moments.mean, both.sums_by_bucket()[[1, 9]].tolist()
+    >>> both.moments.mean, tables([both])[1][0, [1, 9]].tolist()
     (2.3333333333333335, [3.0, 4.0])
     """
 
@@ -56,11 +56,6 @@ class UnitMeasure(msgspec.Struct, frozen=True, eq=False):
         """Of all values that came with a unit."""
         n = self.pairs.n
         return Moments(n, float(self.sums.sum()) / n, self.m2) if n else Moments.empty()
-
-    def sums_by_bucket(self) -> Floats:
-        """[K] sum of the values in each bucket."""
-        dense: Floats = tables([self])[1][0]
-        return dense
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UnitMeasure):
