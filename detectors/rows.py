@@ -41,6 +41,13 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     height: int
     whole: int = -1
 
+    def of_totals(self, stride: int | None) -> Placed:
+        """Where their groups' sums go in arrays that have one row for each group, its total alone."""
+        if stride is None:
+            return _ONE_TOTAL
+        groups = self.where[: self.where.size - np.size(self.group)] // stride
+        return Placed(groups, 0, None, int(groups[-1]) + 1)
+
     def summed(self, x: Floats) -> Floats:
         """[t, …] of each group, from [m, …] of the segments."""
         if self.starts is not None:
@@ -74,6 +81,9 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
         after = known.copy()
         after[self.where] = new
         return after
+
+
+_ONE_TOTAL: Final = Placed(_TOTAL, 0, None, 1, whole=1)
 
 
 def placed(rows: Ints, stride: int | None = None) -> Placed:

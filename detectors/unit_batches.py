@@ -11,8 +11,8 @@ import numpy as np
 from detectors.arrays import Flags, Floats, Ints
 from detectors.blocks import Block
 from detectors.rows import check_rows
-from detectors.summaries.bucket_counts import table
-from detectors.summaries.by_unit import ByUnit, UnitMeasure, tables
+from detectors.summaries.bucket_counts import tables
+from detectors.summaries.by_unit import ByUnit, UnitMeasure, counts_and_sums
 from schemas.unit_hash import UNIT_BUCKETS
 
 BUCKETS: Final = UNIT_BUCKETS
@@ -124,11 +124,8 @@ def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> U
     baseline, canary : versions.
     """
 
-    def of(version: str) -> tuple[Floats, Floats]:
-        requests = [_by_unit(block, version).requests for block in blocks]
-        return table(requests), table(requests, np.zeros(len(requests), dtype=np.int64))
-
-    (n_b, k_b), (n_c, k_c) = of(baseline), of(canary)
+    requests = [_by_unit(block, version).requests for version in (baseline, canary) for block in blocks]
+    (n_b, n_c), (k_b, k_c) = _by_arm(tables(requests, np.zeros((1, len(requests)), dtype=np.int64)))
     return _CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
 
 
@@ -142,33 +139,30 @@ def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, cana
     baseline, canary : versions.
     """
 
-    def of(version: str) -> Arm:
-        found = [_measure(block, version, metric) for block in blocks]
-        return *tables(found), np.array([one.m2 for one in found], dtype=np.float64)
+    found = [_measure(block, version, metric) for version in (baseline, canary) for block in blocks]
+    (n_b, n_c), (sum_b, sum_c) = _by_arm(np.array(counts_and_sums(found)))
+    m2_b, m2_c = np.array([one.m2 for one in found], dtype=np.float64).reshape(2, -1)
+    return checked(_rows(blocks), (n_b, sum_b, m2_b), (n_c, sum_c, m2_c))
 
-    return checked(_rows(blocks), of(baseline), of(canary))
 
-
-def unit_exceedance_batch(
-    blocks: Sequence[Block], metric: str, *, edges_b: Ints, edges_c: Ints, baseline: str, canary: str
-) -> UnitBatch:
-    """The batch of how often a metric is above an edge, of the values that came with a unit. Exact.
+def unit_exceedance_batches(
+    blocks: Sequence[Block], metric: str, *, edge_b: int, edges_c: tuple[int, ...], baseline: str, canary: str
+) -> list[UnitBatch]:
+    """For each of the canary's edges the batch of how often a metric is above, of the values with a unit. Exact.
 
     Parameters
     ----------
     blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
     metric : name as in :class:`detectors.summaries.summary.Summary`; reported with a histogram.
-    edges_b, edges_c : [m] for each block the bin (:func:`detectors.summaries.log_histogram.bin_of`) above whose upper
-        edge a value counts, for each arm.
+    edge_b, edges_c : the bins (:func:`detectors.summaries.log_histogram.bin_of`) above whose upper edge a value of the
+        baseline, and one of the canary, counts.
     baseline, canary : versions.
     """
-
-    def of(version: str, edges: Ints) -> tuple[Floats, Floats]:
-        pairs = [_measure(block, version, metric).pairs for block in blocks]
-        return table(pairs), table(pairs, edges)
-
-    (n_b, k_b), (n_c, k_c) = of(baseline, edges_b), of(canary, edges_c)
-    return _CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+    rows, edges = _rows(blocks), np.full((len(edges_c), 2 * len(blocks)), edge_b, dtype=np.int64)
+    edges[:, len(blocks) :] = np.array(edges_c)[:, None]
+    pairs = [_measure(block, version, metric).pairs for version in (baseline, canary) for block in blocks]
+    (n_b, n_c), *beyond = _by_arm(tables(pairs, edges))
+    return [_CheckedUnits.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c) for k_b, k_c in beyond]
 
 
 def with_unit(blocks: Sequence[Block], version: str) -> tuple[int, int]:
@@ -185,6 +179,12 @@ def _by_unit(block: Block, version: str) -> ByUnit:
 
 def _measure(block: Block, version: str, metric: str) -> UnitMeasure:
     return _by_unit(block, version).metrics.get(metric, _NO_VALUES)
+
+
+def _by_arm(tables: Floats) -> Floats:
+    """[…, 2, m, K] tables of the baseline's and the canary's blocks, of [..., 2 m, K] of both."""
+    split: Floats = tables.reshape(tables.shape[0], 2, -1, BUCKETS)
+    return split
 
 
 def _rows(blocks: Sequence[Block]) -> Ints:

@@ -23,7 +23,7 @@ class UnitLabels(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    rows : int64 [m], distinct, each >= 1: rows of segments.
+    rows : int64 [m], ascending, each >= 1: rows of segments.
     values : names that occur, distinct.
     n_b, n_c : [m, K] values of each arm in each bucket.
     k_b, k_c : [V, m, K] how many of them were each of the names.
@@ -45,11 +45,19 @@ class UnitLabels(msgspec.Struct, frozen=True, eq=False):
         if len(set(self.values)) != len(self.values) or {self.k_b.shape, self.k_c.shape} != {shape}:
             raise ValueError(f"UnitLabels: counts are values × rows × buckets, found {self.k_b.shape}, not {shape}")
 
-    def counted(self, names: tuple[str, ...]) -> UnitBatch:
-        """The batch in which some of the names are ones and all others zeros."""
-        chosen = np.array([name in names for name in self.values], dtype=np.bool_)
-        k_b, k_c = (counts[chosen].sum(axis=0) for counts in (self.k_b, self.k_c))
-        return UnitBatch.of_counts(self.rows, n_b=self.n_b, k_b=k_b, n_c=self.n_c, k_c=k_c)
+    def counted(self, groups: Sequence[tuple[str, ...]], stride: int) -> UnitBatch:
+        """A group of rows for each choice of names: they are ones in it, and all others zeros.
+
+        Parameters
+        ----------
+        groups : of names; one may be empty.
+        stride : rows of a group, more than any row here.
+        """
+        chosen = np.array([[name in names for name in self.values] for names in groups], dtype=np.float64)
+        k_b, k_c = (np.einsum("gv,vmk->gmk", chosen, counts).reshape(-1, BUCKETS) for counts in (self.k_b, self.k_c))
+        n_b, n_c = (np.tile(n, (len(groups), 1)) for n in (self.n_b, self.n_c))
+        rows = (stride * np.arange(len(groups))[:, None] + self.rows).ravel()
+        return UnitBatch.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c, stride=stride)
 
 
 def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: str) -> UnitLabels:
@@ -61,16 +69,17 @@ def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: s
     label : its bare name.
     baseline, canary : versions.
     """
+    blocks = sorted(blocks, key=lambda block: block.row)
     whole: LabelBatch = label_batch(blocks, label, baseline=baseline, canary=canary)
     stray = bucket_of_strays(max(block.ended_ms for block in blocks))
 
-    def of(version: str, counts: Floats) -> Floats:
-        found = table([_of(block, version, label, name) for name in whole.values for block in blocks])
-        found = found.reshape(len(whole.values), len(blocks), BUCKETS)
-        found[:, :, stray] += counts.T - found.sum(axis=2)
-        return found
-
-    k_b, k_c = of(baseline, whole.b), of(canary, whole.c)
+    counts = [
+        _of(block, version, label, name) for version in (baseline, canary) for name in whole.values for block in blocks
+    ]
+    found = table(counts)
+    found = found.reshape(2, len(whole.values), len(blocks), BUCKETS)
+    found[..., stray] += np.array((whole.b.T, whole.c.T)) - found.sum(axis=3)
+    k_b, k_c = found
     return UnitLabels(whole.rows, whole.values, k_b.sum(axis=0), k_c.sum(axis=0), k_b, k_c)
 
 

@@ -38,6 +38,8 @@ def with_strays(by_unit: UnitBatch, whole: MeanBatch, bucket: int) -> UnitBatch:
 
     def arm(n: Floats, total: Floats, all_n: Floats, all_mean: Floats) -> tuple[Floats, Floats]:
         stray = np.maximum(all_n - n.sum(axis=1), 0.0)
+        if not stray.any():
+            return n, total
         counts, sums = n.copy(), total.copy()
         counts[:, bucket] += stray
         # Without strays what is left is rounding, and rounding is no value.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch, RateBatch, mean_batch, rate_batch
@@ -16,12 +15,12 @@ from detectors.sequential.clustered import ClusteredSums, design_effect
 from detectors.sequential.compared_units import compare_units
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
-from detectors.sequential.unit_bound import UnitBound, UnitBoundState, total_of
+from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
-from detectors.sequential.unit_exceedance import UnitExceedance, UnitExceedanceState, UnitTails
+from detectors.sequential.unit_exceedance import Edges, UnitExceedance, UnitExceedanceState, UnitTails
 from detectors.sequential.unit_mix import UnitMix, UnitMixState
 from detectors.summaries.log_histogram import LogHistogram
-from detectors.unit_batches import UnitBatch, unit_exceedance_batch, unit_mean_batch, unit_rate_batch
+from detectors.unit_batches import UnitBatch, unit_exceedance_batches, unit_mean_batch, unit_rate_batch
 from detectors.unit_label_batches import unit_labels
 from detectors.unit_strays import bucket_of_strays, with_strays
 from releases.budget import ALPHA_PASS
@@ -95,7 +94,7 @@ class UnitGate:
 
     def excluded(self, known: object, share_ppm: int, *, recent: bool) -> float:
         assert isinstance(known, UnitKnown)
-        return float(self._bound.excluded(total_of(known.bound), recent=recent)[0][self._margins.column(share_ppm)])
+        return float(self._bound.excluded(known.bound, recent=recent)[0][self._margins.column(share_ppm)])
 
     def compared(self, known: object) -> bool:
         assert isinstance(known, UnitKnown)
@@ -103,7 +102,7 @@ class UnitGate:
 
     def estimate(self, known: object, row: int) -> Estimate:
         assert isinstance(known, UnitKnown)
-        return widened(self._effect.estimate(known.effect, row), known.bound.overall, row)
+        return widened(self._effect.estimate(known.effect, row), known.bound.overall)
 
     def detail(self, known: object, row: int) -> None:
         return None
@@ -160,15 +159,28 @@ class UnitQuantileGate:
         effect, states = known.effect, []
         for index, (side, state) in enumerate(zip(self._sides, known.sides, strict=True)):
             edges = side.edges(state)
-            at, beyond, far = edges if edges is not None else (0, 0, 0)
-            tails = _Tails(whole, blocks, self._name, (self._baseline, canary), side.worse)
-            seen = UnitTails(
-                LogHistogram.merge_all(whole.baseline), tails.batch(at, beyond), tails.batch(at, far), whole.ended_ms
-            )
+            seen, as_it_is = self._tails(whole, blocks, canary, side.worse, edges or Edges(0, 0, 0))
             if index == 0 and edges is not None:
-                effect = Effect().observe(effect, tails.whole(at, at))
+                effect = Effect().observe(effect, as_it_is)
             states.append(side.observe(state, seen))
         return UnitQuantileKnown(tuple(states), effect)
+
+    def _tails(
+        self, whole: HistogramBatch, blocks: Sequence[Block], canary: str, worse: Worse, edges: Edges
+    ) -> tuple[UnitTails, MeanBatch]:
+        """What lies beyond the edges by unit, and beyond the threshold in both arms."""
+        at, *beyond = edges
+        by_unit = unit_exceedance_batches(
+            blocks, self._name, edge_b=at, edges_c=tuple(beyond), baseline=self._baseline, canary=canary
+        )
+        (n_b, k_b, *_), (n_c, *counts) = whole.beyond(edges, worse)
+        as_it_is, near, far = (MeanBatch.of_rates(RateBatch.checked(whole.rows, n_b, k_b, n_c, k_c)) for k_c in counts)
+        stray = bucket_of_strays(whole.ended_ms)
+        near_units, far_units = (
+            with_strays(_below(batch) if worse == "lower" else batch, all_of_them, stray)
+            for batch, all_of_them in zip(by_unit, (near, far), strict=True)
+        )
+        return UnitTails(LogHistogram.merge_all(whole.baseline), near_units, far_units, whole.ended_ms), as_it_is
 
     def evidence(self, known: object) -> float:
         return _either([side.evidence(state) for side, state in self._pairs(known)])
@@ -192,7 +204,7 @@ class UnitQuantileGate:
         first = known.sides[0]
         if first.threshold.bin is None and row == 0:
             return Estimate(first.waited_b, first.waited_c, None, None, None, None, None)
-        return widened(Effect().estimate(known.effect, row), first.overall, row)
+        return widened(Effect().estimate(known.effect, row), first.overall)
 
     def detail(self, known: object, row: int) -> float | None:
         side, state = self._pairs(known)[0]
@@ -241,35 +253,16 @@ class UnitMixGate:
         return self._mix.named(_mix(known), row)
 
 
-class _Tails:
-    """Values of the blocks beyond any edges, by bucket of units and all together."""
-
-    def __init__(
-        self, whole: HistogramBatch, blocks: Sequence[Block], name: str, arms: tuple[str, str], worse: Worse
-    ) -> None:
-        self._whole, self._blocks, self._name, self._arms, self._worse = whole, blocks, name, arms, worse
-
-    def batch(self, edge_b: int, edge_c: int) -> UnitBatch:
-        edges = (np.full(len(self._blocks), edge) for edge in (edge_b, edge_c))
-        baseline, canary = self._arms
-        above = unit_exceedance_batch(
-            self._blocks, self._name, edges_b=next(edges), edges_c=next(edges), baseline=baseline, canary=canary
-        )
-        if self._worse == "lower":
-            below = {"sum_b": above.n_b - above.sum_b, "sum_c": above.n_c - above.sum_c}
-            above = msgspec.structs.replace(above, **below)
-        return with_strays(above, self.whole(edge_b, edge_c), bucket_of_strays(self._whole.ended_ms))
-
-    def whole(self, edge_b: int, edge_c: int) -> MeanBatch:
-        (n_b, k_b, _), (n_c, _, k_c) = self._whole.beyond((edge_b, edge_c), self._worse)
-        return MeanBatch.of_rates(RateBatch.checked(self._whole.rows, n_b, k_b, n_c, k_c))
+def _below(above: UnitBatch) -> UnitBatch:
+    """What is not above is below; counts of zeros and ones vary as much."""
+    return msgspec.structs.replace(above, sum_b=above.n_b - above.sum_b, sum_c=above.n_c - above.sum_c)
 
 
-def widened(estimate: Estimate, sums: ClusteredSums, row: int) -> Estimate:
-    """The estimate, its interval as much wider as the baseline's units are dependent."""
-    if estimate.effect is None or estimate.low is None or estimate.high is None or row >= sums.w.size:
+def widened(estimate: Estimate, sums: ClusteredSums) -> Estimate:
+    """The estimate of any row, its interval as much wider as the baseline's units are dependent in all segments."""
+    if estimate.effect is None or estimate.low is None or estimate.high is None:
         return estimate
-    factor = float(design_effect(sums)[row]) ** 0.5
+    factor = float(design_effect(sums)[0]) ** 0.5
     low, high = (estimate.effect + (end - estimate.effect) * factor for end in (estimate.low, estimate.high))
     return msgspec.structs.replace(estimate, low=low, high=high)
 

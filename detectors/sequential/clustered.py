@@ -14,15 +14,16 @@ from detectors.unit_batches import BUCKETS, UnitBatch
 
 
 class ClusteredSums(msgspec.Struct, frozen=True, eq=False):
-    """Sums over blocks by row, linear in what the baseline is scaled and shifted by: one state serves every margin.
+    """Sums over the blocks of all segments, linear in what the baseline is scaled and shifted by: one state serves
+    every margin. G groups of rows have G totals (:mod:`detectors.rows`); a single release has one.
 
     Parameters
     ----------
-    psi : [R, 3, K] the parts of ψ that belong to the canary, to the baseline, and to a shift of the baseline by 1.
-    w : [R] information, Σ n_c n_b / n.
-    score : [R, 2] Σ w M2 / (n - 2) of the canary and of the baseline.
-    phi : [R, K] Σ p (x - m_b) over the baseline's values in each bucket.
-    phi_sq : [R] Σ p² (x - m_b)² over the same.
+    psi : [G, 3, K] the parts of ψ that belong to the canary, to the baseline, and to a shift of the baseline by 1.
+    w : [G] information, Σ n_c n_b / n.
+    score : [G, 2] Σ w M2 / (n - 2) of the canary and of the baseline.
+    phi : [G, K] Σ p (x - m_b) over the baseline's values in each bucket.
+    phi_sq : [G] Σ p² (x - m_b)² over the same.
     """
 
     psi: Floats
@@ -33,24 +34,35 @@ class ClusteredSums(msgspec.Struct, frozen=True, eq=False):
 
 
 class Gain(NamedTuple):
-    """What the blocks of one moment add to the sums: [t + m, …] of the t totals, then of the m blocks' rows."""
+    """What the blocks of one moment add.
+
+    Parameters
+    ----------
+    place : of the blocks: t totals, then the m blocks' rows.
+    psi, w : [t + m, 3, K] and [t + m] in that order, as in :class:`ClusteredSums`.
+    groups : of the totals, in arrays that have no other rows.
+    totals : [t, …] what the totals get.
+    """
 
     place: Placed
-    sums: ClusteredSums
+    psi: Floats
+    w: Floats
+    groups: Placed
+    totals: ClusteredSums
 
 
 class Contrast(NamedTuple):
-    """Canary against the changed baseline, each [R, G]: ``s`` = Σ ψ_k, ``v_b`` over buckets, and ``v_score``."""
+    """Canary against the changed baseline, each [G, A]: ``s`` = Σ ψ_k, ``v_b`` over buckets, and ``v_score``."""
 
     s: Floats
     v_b: Floats
     v_score: Floats
 
 
-def start_sums(rows: int = 1) -> ClusteredSums:
+def start_sums(groups: int = 1) -> ClusteredSums:
     """No block seen."""
-    psi, phi = np.zeros((rows, 3, BUCKETS)), np.zeros((rows, BUCKETS))
-    return ClusteredSums(psi, np.zeros(rows), np.zeros((rows, 2)), phi, np.zeros(rows))
+    psi, phi = np.zeros((groups, 3, BUCKETS)), np.zeros((groups, BUCKETS))
+    return ClusteredSums(psi, np.zeros(groups), np.zeros((groups, 2)), phi, np.zeros(groups))
 
 
 def gain_of(batch: UnitBatch, *, shift_by: float = 1.0) -> Gain:
@@ -85,17 +97,24 @@ def gain_of(batch: UnitBatch, *, shift_by: float = 1.0) -> Gain:
     w = p * total_b[:, 0]
     score = (w / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T
     place = placed(batch.rows, batch.stride)
-    added = (psi, w, score, phi, p * p * m2_b)
-    return Gain(place, ClusteredSums(*(place.with_sums(one) for one in added)))
+    groups = place.of_totals(batch.stride)
+    psi, w = place.with_sums(psi), place.with_sums(w)
+    t = groups.where.size
+    totals = ClusteredSums(psi[:t], w[:t], *(place.summed(one) for one in (score, phi, p * p * m2_b)))
+    return Gain(place, psi, w, groups, totals)
 
 
 def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
     """With what blocks add. The sums given are not changed."""
-    place, added = gain
-    known = grown_sums(sums, place.height)
-    names = ClusteredSums.__struct_fields__
-    pairs = ((getattr(known, name), getattr(added, name)) for name in names)
-    return ClusteredSums(*(place.plus(old, new) for old, new in pairs))
+    groups, new = gain.groups, gain.totals
+    old = grown_sums(sums, groups.height)
+    return ClusteredSums(
+        groups.plus(old.psi, new.psi),
+        groups.plus(old.w, new.w),
+        groups.plus(old.score, new.score),
+        groups.plus(old.phi, new.phi),
+        groups.plus(old.phi_sq, new.phi_sq),
+    )
 
 
 def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:
@@ -106,14 +125,14 @@ def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:
 
     Parameters
     ----------
-    scale, shift : [R, G] of the baseline.
+    scale, shift : [G, A] of the baseline.
 
     >>> batch = UnitBatch.of_counts(
     ...     np.array([1]), n_b=np.ones((1, 200)), k_b=np.zeros((1, 200)), n_c=np.ones((1, 200)), k_c=np.ones((1, 200))
     ... )
-    >>> found = contrast(add(start_sums(2), gain_of(batch)), scale=np.ones((2, 1)), shift=np.zeros((2, 1)))
-    >>> found.s[:, 0].tolist()
-    [100.0, 100.0]
+    >>> found = contrast(add(start_sums(), gain_of(batch)), scale=np.ones((1, 1)), shift=np.zeros((1, 1)))
+    >>> found.s.tolist()
+    [[100.0]]
     """
     of_canary, of_baseline, of_one = (sums.psi[:, None, part, :] for part in range(3))
     psi = of_canary - scale[:, :, None] * of_baseline - shift[:, :, None] * of_one
@@ -129,7 +148,7 @@ def spread_of(psi: Floats) -> tuple[Floats, Floats]:
 
 
 def design_effect(sums: ClusteredSums) -> Floats:
-    """[R] by how much the dependence within units inflates the variance: max(1, Σ_k φ_k² / Σ_i φ_i²) of the baseline.
+    """[G] by how much the dependence within units inflates the variance: max(1, Σ_k φ_k² / Σ_i φ_i²) of the baseline.
 
     Kish (1965), Survey Sampling, sec. 5.4. The baseline knows it long before the canary has units that come back.
     """
@@ -138,12 +157,9 @@ def design_effect(sums: ClusteredSums) -> Floats:
     return effect
 
 
-def total_sums(sums: ClusteredSums) -> ClusteredSums:
-    """The total's row alone."""
-    return ClusteredSums(*(part[:1] for part in (sums.psi, sums.w, sums.score, sums.phi, sums.phi_sq)))
-
-
-def grown_sums(sums: ClusteredSums, rows: int) -> ClusteredSums:
-    """With rows for new segments."""
+def grown_sums(sums: ClusteredSums, groups: int) -> ClusteredSums:
+    """With zeros for new groups."""
+    if groups <= sums.w.size:
+        return sums
     parts = (sums.psi, sums.w, sums.score, sums.phi, sums.phi_sq)
-    return ClusteredSums(*(grown(part, rows, 0.0) for part in parts))
+    return ClusteredSums(*(grown(part, groups, 0.0) for part in parts))

@@ -38,20 +38,8 @@ def compare_units(known: Known, batch: UnitBatch, prior_rate: float | None) -> C
     >>> one = np.ones((1, 200))
     >>> batch = UnitBatch.of_counts(np.array([1]), n_b=one, k_b=0 * one, n_c=one, k_c=one)
     >>> found = compare_units(start_known(), batch, 0.01)
-    >>> found.gain.sums.w.tolist(), compare_units(start_known(), batch, None).gain is None
+    >>> found.gain.w.tolist(), compare_units(start_known(), batch, None).gain is None
     ([100.0, 100.0], True)
     """
     after, ready = learned(known, batch, prior_rate)
     return ComparedUnits(batch, after, gain_of(batch.take(ready)) if ready.any() else None)
-
-
-def learned_too(known: Known, compared: ComparedUnits, prior_rate: float) -> ComparedUnits:
-    """The same blocks for a detector with another past: of zeros and ones every pair is evidence, whatever the past.
-
-    Parameters
-    ----------
-    known : of the baseline, before the blocks.
-    compared : the blocks, of zeros and ones.
-    prior_rate : as for :func:`compare_units`.
-    """
-    return compared._replace(known=learned(known, compared.batch, prior_rate)[0])

@@ -17,12 +17,19 @@ from detectors.sequential.clustered import (
     design_effect,
     grown_sums,
     start_sums,
-    total_sums,
 )
 from detectors.sequential.compared_units import ComparedUnits, compare_units
 from detectors.sequential.differences import Worse, scales
-from detectors.sequential.past import Past
-from detectors.sequential.unit_mixture import Known, log_evidence, or_else, rates_of, rounding, start_known, tuned_rho
+from detectors.sequential.unit_mixture import (
+    Known,
+    log_evidence,
+    or_else,
+    rates_of,
+    rounding,
+    start_known,
+    totals_of,
+    tuned_rho,
+)
 from detectors.unit_batches import UnitBatch
 
 _SIGNS: Final = {"higher": (1.0,), "lower": (-1.0,), "either": (1.0, -1.0)}
@@ -30,7 +37,7 @@ _SIGNS: Final = {"higher": (1.0,), "lower": (-1.0,), "either": (1.0, -1.0)}
 
 
 class UnitBoundState(msgspec.Struct, frozen=True, eq=False):
-    """What is known of the baseline, the sums of all blocks, and those of the blocks since the last step."""
+    """What is known of the baseline by row, and of totals the sums of all blocks and of those since the last step."""
 
     known: Known
     overall: ClusteredSums
@@ -54,6 +61,8 @@ class UnitBound(msgspec.Struct, frozen=True):
     prior_rate : the rate expected before anything was seen, when not relative.
     alpha : of PASS; it tunes the bound, the caller compares the evidence with log(1/alpha).
 
+    A verdict asks for the total alone, and each row would hold sums over all buckets: segments are summed.
+
     Raises
     ------
     ValueError : when a parameter is outside its domain.
@@ -65,12 +74,12 @@ class UnitBound(msgspec.Struct, frozen=True):
     ...     k = rng.binomial(n.astype(int), 0.02).astype(float)
     ...     batch = UnitBatch.of_counts(np.array([1]), n_b=n[:1], k_b=k[:1], n_c=n[1:], k_c=k[1:])
     ...     state = gate.observe(state, batch)
-    >>> (gate.excluded(state)[1] > np.log(20)).tolist()
+    >>> (gate.excluded(state)[0] > np.log(20)).tolist()
     [False, True]
     """
 
     NAME: ClassVar[str] = "unit-bound"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     margins: tuple[float, ...]
     worse: Worse | Literal["either"] = "higher"
@@ -98,7 +107,7 @@ class UnitBound(msgspec.Struct, frozen=True):
 
     def restart(self, state: UnitBoundState) -> UnitBoundState:
         """No evidence since the last step, with all else kept."""
-        return msgspec.structs.replace(state, recent=start_sums(state.known.mean.size))
+        return msgspec.structs.replace(state, recent=start_sums(state.overall.w.size))
 
     def observe(self, state: UnitBoundState, batch: UnitBatch) -> UnitBoundState:
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
@@ -108,48 +117,48 @@ class UnitBound(msgspec.Struct, frozen=True):
 
     def advanced(self, state: UnitBoundState, compared: ComparedUnits) -> UnitBoundState:
         """The same for a caller that has compared the blocks already."""
-        known, gain = compared.known, compared.gain
-        overall, recent = (grown_sums(sums, known.mean.size) for sums in (state.overall, state.recent))
+        known, gain, stride = compared.known, compared.gain, compared.batch.stride
+        groups = 1 if stride is None else -(-known.mean.size // stride)
+        overall, recent = grown_sums(state.overall, groups), grown_sums(state.recent, groups)
         if gain is not None:
             overall, recent = add(overall, gain), add(recent, gain)
         return UnitBoundState(known, overall, recent)
 
-    def excluded(self, state: UnitBoundState, *, recent: bool = False) -> Floats:
-        """[R, G] log evidence against each margin, 0 before the first of a row; ``recent``: since the last step."""
-        known, sums = state.known, state.recent if recent else state.overall
+    def excluded(self, state: UnitBoundState, *, recent: bool = False, stride: int | None = None) -> Floats:
+        """[G, margins] log evidence of each group's total against each margin, 0 before its first.
+
+        Parameters
+        ----------
+        recent : of the blocks since the last step.
+        stride : rows of a group (:mod:`detectors.rows`); None when there is one.
+        """
+        known, sums = totals_of(state.known, stride), state.recent if recent else state.overall
+        groups, w = sums.w.size, sums.w[:, None]
         signs = _SIGNS[self.worse]
         amounts = constant(tuple(sign * margin for sign in signs for margin in self.margins))
-        rows, w = sums.w.size, sums.w[:, None]
         found = self._against(sums, known.mean, amounts)
         inflated = design_effect(state.overall)[:, None]
         v = np.maximum(found.v_b, inflated * found.v_score)
         if not self.relative:
             # If the canary's rate were just at the margin.
-            base = rates_of(known.past, self.prior_rate)[:rows, None]
+            base = rates_of(known.past, self.prior_rate)[:, None]
             v = np.maximum(v, inflated * spread_at(base, amounts, sums.w))
         v = np.maximum(v, w * rounding(known)[:, None])
-        size = np.abs(or_else(known.mean, 1.0))[:, None] if self.relative else np.ones((rows, 1))
+        size = np.abs(or_else(known.mean, 1.0))[:, None] if self.relative else np.ones((groups, 1))
         evidence = log_evidence(-np.sign(amounts) * found.s, v, w, tuned_rho(np.abs(amounts) * size, self.alpha))
-        least: Floats = np.minimum.reduce(evidence.reshape(rows, len(signs), -1), axis=1)
+        least: Floats = np.minimum.reduce(evidence.reshape(groups, len(signs), -1), axis=1)
         return least
 
     def _against(self, sums: ClusteredSums, mean: Floats, amounts: Floats) -> Contrast:
-        """The contrast with a baseline that is changed by each amount, which is relative to its mean [R] or is not."""
+        """The contrast with a baseline that is changed by each amount, which is relative to its mean [G] or is not."""
         shape = (sums.w.size, amounts.size)
         if self.relative:
             return contrast(sums, scale=scales("higher", amounts, or_else(mean, 0.0)), shift=np.zeros(shape))
         return contrast(sums, scale=np.ones(shape), shift=np.broadcast_to(amounts, shape))
 
 
-def total_of(state: UnitBoundState) -> UnitBoundState:
-    """The total's row alone: a verdict asks for no other, and each holds sums over all buckets."""
-    past = state.known.past
-    known = Known(Past(past.n[:1], past.mean[:1], past.m2[:1]), state.known.mean[:1], state.known.sd[:1])
-    return UnitBoundState(known, total_sums(state.overall), total_sums(state.recent))
-
-
 def spread_at(base: Floats, gap: Floats, w: Floats) -> Floats:
-    """W max θ(1-θ) over the baseline's rate [R, 1] and that rate with a gap, [R, G] or [G]."""
+    """W max θ(1-θ) over the baseline's rate [G, 1] and that rate with a gap, [G, A] or [A]."""
     rate = np.clip(base + gap, 0.0, 1.0)
     v: Floats = w[:, None] * np.maximum(rate * (1.0 - rate), base * (1.0 - base))
     return v

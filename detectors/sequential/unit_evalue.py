@@ -119,8 +119,8 @@ class UnitEvalue(msgspec.Struct, frozen=True):
         weights = self._weights(state, batch.rows, batch.stride)
         starts = grown_starts(state.starts, self.spans, weights.size)
         if gain is not None:
-            harm = self._harmful(gain.sums.psi, known.mean[gain.place.where])
-            starts = advance_starts(starts, self.spans, gain.place, (harm, gain.sums.w), self._evidence(known))
+            harm = self._harmful(gain.psi, gain.place.taken(known.mean))
+            starts = advance_starts(starts, self.spans, gain.place, (harm, gain.w), self._evidence(known))
         return UnitEvalueState(known, starts, weights)
 
     def harm(self, state: UnitEvalueState) -> Floats:

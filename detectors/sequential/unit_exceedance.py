@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
-from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, gain_of, grown_sums, start_sums
+from detectors.arrays import Floats, constant
+from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, gain_of, start_sums
+from detectors.sequential.compared_units import compare_units
 from detectors.sequential.differences import Worse
-from detectors.sequential.past import Past, grown, learn, start_past
 from detectors.sequential.step_margin import gap_of
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
 from detectors.sequential.unit_bound import spread_at
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
-from detectors.sequential.unit_mixture import log_evidence, rates_of, tuned_rho
+from detectors.sequential.unit_mixture import log_evidence, rates_of, totals_of, tuned_rho
 from detectors.summaries.log_histogram import LogHistogram, upper_edge
 from detectors.unit_batches import UnitBatch
 
@@ -29,7 +30,7 @@ class UnitTails(msgspec.Struct, frozen=True, eq=False):
     ----------
     baseline : all its values of all the blocks, for the threshold.
     near : values beyond the threshold are ones; of the canary, those beyond the threshold with the tolerance.
-    far : the same, of the canary those beyond the threshold with the margin.
+    far : the same blocks, of the canary those beyond the threshold with the margin.
     ended_ms : end of the blocks, Unix ms of log time, >= 0 and not before the previous ones'.
 
     Raises
@@ -62,9 +63,8 @@ class UnitExceedanceState(msgspec.Struct, frozen=True, eq=False):
     ----------
     threshold : the baseline's running quantile.
     waited_b, waited_c : values of each arm that came before the first threshold; they are not compared.
-    fail : evidence of harm.
-    past : of the baseline beyond the threshold.
-    gap : [R] what lies between both edges when the row's evidence began, NaN before: it tunes the mixture.
+    fail : evidence of harm, and what is known of the baseline beyond the threshold.
+    gap : what lies between both edges when evidence began, None before: it tunes the mixture.
     overall, recent : sums of all blocks, and of those since the last step; a shift of 1 is what lies between the edges.
     """
 
@@ -72,8 +72,7 @@ class UnitExceedanceState(msgspec.Struct, frozen=True, eq=False):
     waited_b: int
     waited_c: int
     fail: UnitEvalueState
-    past: Past
-    gap: Floats
+    gap: float | None
     overall: ClusteredSums
     recent: ClusteredSums
 
@@ -107,7 +106,7 @@ class UnitExceedance(msgspec.Struct, frozen=True):
     """
 
     NAME: ClassVar[str] = "unit-exceedance"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     level: float
     tolerance: float
@@ -135,17 +134,15 @@ class UnitExceedance(msgspec.Struct, frozen=True):
 
     @property
     def _fail(self) -> UnitEvalue:
-        return UnitEvalue(relative=False, prior_rate=self._rate)
+        return _of_exceedances(self._rate)
 
     def start(self) -> UnitExceedanceState:
         """Nothing known."""
-        return UnitExceedanceState(
-            Threshold(), 0, 0, self._fail.start(), start_past(), np.full(1, np.nan), start_sums(), start_sums()
-        )
+        return UnitExceedanceState(Threshold(), 0, 0, self._fail.start(), None, start_sums(), start_sums())
 
     def restart(self, state: UnitExceedanceState) -> UnitExceedanceState:
         """No evidence since the last step, with all else kept."""
-        return msgspec.structs.replace(state, recent=start_sums(state.gap.size))
+        return msgspec.structs.replace(state, recent=start_sums())
 
     def edges(self, state: UnitExceedanceState) -> Edges | None:
         """Where the values of the next blocks are counted; None until the threshold is known."""
@@ -164,8 +161,10 @@ class UnitExceedance(msgspec.Struct, frozen=True):
                 state, waited_b=state.waited_b + seen.baseline.n, waited_c=state.waited_c + n_c
             )
         elif seen.near.rows.size:
-            state = msgspec.structs.replace(state, fail=self._fail.observe(state.fail, seen.near))
-            state = self._bounded(state, seen.far, self._between(state.threshold, edges.far))
+            compared = compare_units(state.fail.known, seen.near, self._rate)
+            state = msgspec.structs.replace(state, fail=self._fail.advanced(state.fail, compared))
+            if compared.gain is not None:
+                state = self._bounded(state, seen.far, self._between(state.threshold, edges.far))
         threshold = learn_threshold(state.threshold, self.level, seen.baseline, seen.ended_ms)
         return msgspec.structs.replace(state, threshold=threshold)
 
@@ -178,12 +177,12 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         return self._fail.evidence(state.fail)
 
     def excluded(self, state: UnitExceedanceState, *, recent: bool = False) -> Floats:
-        """[R, G] log evidence against "all users' quantile is worse by the margin" for each share."""
+        """[1, shares] log evidence, of the total, against "all users' quantile is worse by the margin" for each."""
         sums = state.recent if recent else state.overall
-        between = np.nan_to_num(state.gap)[:, None]
-        times = np.minimum(self._times(), _GAP_MAX / np.maximum(between, 1e-12))
+        between = state.gap or 0.0
+        times = np.minimum(self._times(), _GAP_MAX / max(between, 1e-12))
         found = contrast(sums, scale=np.ones(times.shape), shift=times)
-        base = rates_of(state.past, self._rate)[: sums.w.size, None]
+        base = rates_of(totals_of(state.fail.known, None).past, self._rate)[:, None]
         inflated = design_effect(state.overall)[:, None]
         at_edge = spread_at(base, times * between, sums.w)
         v = np.maximum(found.v_b, inflated * np.maximum(found.v_score, at_edge))
@@ -196,8 +195,8 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         return None if state.threshold.bin is None else upper_edge(state.threshold.bin)
 
     def _times(self) -> Floats:
-        """[1, G] gap of each share as a multiple of what lies between the edges."""
-        return np.array([[(1.0 - share) / share for share in self.shares]])
+        """[1, shares] gap of each as a multiple of what lies between the edges."""
+        return constant(tuple((1.0 - share) / share for share in self.shares))[None]
 
     def _between(self, threshold: Threshold, far: int) -> float:
         """What the baseline has between both edges, two standard errors taken off."""
@@ -206,17 +205,13 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         return gap_of(0.5, source.count_between(threshold.bin, far) / n, float(n))
 
     def _bounded(self, state: UnitExceedanceState, batch: UnitBatch, between: float) -> UnitExceedanceState:
-        """With the blocks in the sums of PASS, and in the past."""
-        rows = int(batch.rows.max()) + 1
-        gap = grown(state.gap, rows, np.nan).copy()
-        overall, recent = (grown_sums(sums, rows) for sums in (state.overall, state.recent))
-        pairs = batch.take(batch.paired)
-        if pairs.rows.size:
-            gain = gain_of(pairs, shift_by=between)
-            where = gain.place.where
-            gap[where] = np.where(np.isnan(gap[where]), between, gap[where])
-            overall, recent = add(overall, gain), add(recent, gain)
-        n = batch.n_b.sum(axis=1)
-        mean = batch.sum_b.sum(axis=1) / np.maximum(n, 1.0)
-        past = learn(state.past, batch.rows, n=n, mean=mean, m2=np.zeros_like(n))
-        return msgspec.structs.replace(state, past=past, gap=gap, overall=overall, recent=recent)
+        """With the blocks in the sums of PASS; some of them have both arms."""
+        gain = gain_of(batch.take(batch.paired), shift_by=between)
+        overall, recent = add(state.overall, gain), add(state.recent, gain)
+        gap = between if state.gap is None else state.gap
+        return msgspec.structs.replace(state, gap=gap, overall=overall, recent=recent)
+
+
+@lru_cache(maxsize=64)
+def _of_exceedances(rate: float) -> UnitEvalue:
+    return UnitEvalue(relative=False, prior_rate=rate)

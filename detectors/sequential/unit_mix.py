@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import log
 from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats
+from detectors.arrays import Floats, Ints
 from detectors.batches import MeanBatch
-from detectors.sequential.compared_units import compare_units, learned_too
+from detectors.rows import height_of
+from detectors.sequential.clustered import start_sums
+from detectors.sequential.compared_units import compare_units
 from detectors.sequential.effect import Effect, EffectState, Estimate
-from detectors.sequential.past import grown
 from detectors.sequential.row_weights import shared_out, start_weights, weighted
-from detectors.sequential.unit_bound import UnitBound, UnitBoundState, total_of
+from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
+from detectors.sequential.unit_mixture import start_known
+from detectors.sequential.unit_starts import start_starts
+from detectors.state_rows import rearranged
 from detectors.unit_batches import UnitBatch
 from detectors.unit_label_batches import UnitLabels
 from schemas.event import OTHER
@@ -26,21 +31,27 @@ VALUES_MAX: Final = 16
 _PRIOR_SHARE: Final = 0.05
 
 
-class ValueState(msgspec.Struct, frozen=True, eq=False):
-    """One value: evidence that its share rose or fell, sums that exclude it, its shares, [R] log weights."""
+class UnitMixState(msgspec.Struct, frozen=True, eq=False):
+    """What is known of the values, each with a group of R rows (:mod:`detectors.rows`): the total, then segments.
 
+    Group 0 is a value that was never seen, group 1 + v is ``values[v]``.
+
+    Parameters
+    ----------
+    values : V names, in the order in which they appeared.
+    rose, fell : evidence that a share rose or fell.
+    bound : sums that exclude both.
+    effect : the shares.
+    value_weight : [V, R] log weights of the values in each row's e-value.
+    log_weight : [R] log weights of the rows in the gate's.
+    """
+
+    values: tuple[str, ...]
     rose: UnitEvalueState
     fell: UnitEvalueState
     bound: UnitBoundState
     effect: EffectState
-    log_weight: Floats
-
-
-class UnitMixState(msgspec.Struct, frozen=True, eq=False):
-    """What is known of the values, in the order in which they appeared, of one never seen, and of the rows' weights."""
-
-    values: dict[str, ValueState]
-    unseen: UnitBoundState
+    value_weight: Floats
     log_weight: Floats
 
 
@@ -50,7 +61,7 @@ class UnitMix(msgspec.Struct, frozen=True):
     As :class:`detectors.sequential.label_mix.LabelMix`: weights over values are fixed before each block; a value that
     appears later starts to bet with the next block and takes its capital from the others; PASS needs every value, also
     one never seen, and a late value has the evidence of the zeros before it. There is no mixture over late starts:
-    with it the state of sixteen values would be several times as large.
+    with it the state of sixteen values would be several times as large. All values are compared at once.
 
     Parameters
     ----------
@@ -68,7 +79,7 @@ class UnitMix(msgspec.Struct, frozen=True):
     """
 
     NAME: ClassVar[str] = "unit-mix"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     tolerance: float
     margins: tuple[float, ...]
@@ -84,56 +95,46 @@ class UnitMix(msgspec.Struct, frozen=True):
 
     @property
     def _sides(self) -> tuple[UnitEvalue, UnitEvalue]:
-        tolerance, prior = self.tolerance, _PRIOR_SHARE
-        rose = UnitEvalue(tolerance=tolerance, relative=False, prior_rate=prior, spans=())
-        return rose, msgspec.structs.replace(rose, worse="lower")
+        return _sides(self.tolerance)
 
     @property
     def _bound(self) -> UnitBound:
-        return UnitBound(self.margins, worse="either", relative=False, prior_rate=_PRIOR_SHARE, alpha=self.alpha)
+        return _bound(self.margins, self.alpha)
 
     def start(self) -> UnitMixState:
         """Nothing known."""
-        return UnitMixState({}, self._bound.start(), start_weights())
+        rose, fell = (side.start() for side in self._sides)
+        return UnitMixState((), rose, fell, self._bound.start(), Effect().start(), np.zeros((0, 1)), start_weights())
 
     def restart(self, state: UnitMixState) -> UnitMixState:
         """No evidence since the last step, with all else kept."""
-        bound = self._bound
-        values = {
-            name: msgspec.structs.replace(value, bound=bound.restart(value.bound))
-            for name, value in state.values.items()
-        }
-        return msgspec.structs.replace(state, values=values, unseen=bound.restart(state.unseen))
+        return msgspec.structs.replace(state, bound=self._bound.restart(state.bound))
 
     def observe(self, state: UnitMixState, seen: UnitLabels) -> UnitMixState:
         """After the blocks that closed at one moment; a block of the baseline alone only teaches its past."""
-        nothing = seen.counted(())
-        if nothing.rows.size == 0:
+        if seen.rows.size == 0:
             return state
-        state = self._with_rows(state, int(nothing.rows.max()) + 1)
-        names = tuple(state.values)
-        values = {
-            name: self._observed(value, seen.counted(_meant(name, names, seen.values)))
-            for name, value in state.values.items()
-        }
-        fresh = _admitted(names, seen.values)
-        for name in fresh:
-            # It appeared in these blocks: choosing it by them and betting on them would be a bet after the race.
-            batch = seen.counted(_meant(name, (*names, *fresh), seen.values))
-            bound = self._bound.observe(state.unseen, batch)
-            rose, fell = self._sides
-            shown = Effect().observe(Effect().start(), means_of(batch))
-            values[name] = ValueState(rose.start(), fell.start(), bound, shown, np.zeros(0))
-        unseen = self._bound.observe(state.unseen, nothing)
-        return UnitMixState(self._with_capital(state, values, fresh), unseen, state.log_weight)
+        state, before = self._with_rows(state, height_of(seen.rows)), state.values
+        fresh = _admitted(before, seen.values)
+        if fresh:
+            state = _with_values(state, fresh)
+        # What ``other`` stands for was settled before these blocks.
+        meant = [_meant(name, before if name in before else state.values, seen.values) for name in state.values]
+        batch = seen.counted([(), *meant], state.log_weight.size)
+        compared = compare_units(state.bound.known, batch, _PRIOR_SHARE)
+        rose, fell = self._sides
+        state = msgspec.structs.replace(
+            state,
+            rose=rose.advanced(state.rose, compared),
+            fell=fell.advanced(state.fell, compared),
+            bound=self._bound.advanced(state.bound, compared),
+            effect=Effect().observe(state.effect, means_of(batch)),
+        )
+        return self._with_capital(state, len(fresh)) if fresh else state
 
     def harm(self, state: UnitMixState) -> Floats:
         """[R] log e-value of each row."""
-        if not state.values:
-            return np.zeros(state.log_weight.size)
-        each = [self._log_e(value) + value.log_weight for value in state.values.values()]
-        total: Floats = np.logaddexp.reduce(np.array(each), axis=0)
-        return total
+        return self._together(state, state.value_weight)
 
     def evidence(self, state: UnitMixState) -> float:
         """Log e-value of the gate."""
@@ -141,76 +142,120 @@ class UnitMix(msgspec.Struct, frozen=True):
 
     def excluded(self, state: UnitMixState, *, recent: bool = False) -> Floats:
         """[1, G] log evidence, of the total, against "some value's share changed by the margin"."""
-        bounds = [state.unseen, *(value.bound for value in state.values.values())]
-        least: Floats = np.min([self._bound.excluded(total_of(one), recent=recent) for one in bounds], axis=0)
+        each = self._bound.excluded(state.bound, recent=recent, stride=state.log_weight.size)
+        least: Floats = np.minimum.reduce(each, axis=0, keepdims=True)
         return least
 
     def named(self, state: UnitMixState, row: int) -> str | None:
         """The value with most evidence of harm in a row, or None before any."""
         if not state.values or row >= state.log_weight.size:
             return None
-        each = {name: (self._log_e(value) + value.log_weight)[row] for name, value in state.values.items()}
-        return max(each, key=lambda name: float(each[name]))
+        return state.values[int((self._log_e(state) + state.value_weight)[:, row].argmax())]
 
     def compared(self, state: UnitMixState) -> bool:
         """Whether any block had labels of both arms."""
-        return any(Effect().compared(value.effect) for value in state.values.values())
+        totals = state.effect.sums[:: state.log_weight.size]
+        return any(w > 0 for w in totals[1:, 2].tolist())
 
     def estimate(self, state: UnitMixState, row: int) -> Estimate:
         """Both arms' shares of the value that :meth:`named` gives, compared within blocks."""
-        name = self.named(state, row)
-        found = Effect().estimate(Effect().start() if name is None else state.values[name].effect, row)
+        name, rows = self.named(state, row), state.log_weight.size
+        if name is None:
+            return Effect().estimate(Effect().start(), 0)
+        found = Effect().estimate(state.effect, (1 + state.values.index(name)) * rows + row)
         return msgspec.structs.replace(found, low=None, high=None)
 
-    def _observed(self, value: ValueState, batch: UnitBatch) -> ValueState:
+    def _log_e(self, state: UnitMixState) -> Floats:
+        """[V, R] log e-value of "its share changed"."""
         rose, fell = self._sides
-        seen = compare_units(value.rose.known, batch, _PRIOR_SHARE)
-        return ValueState(
-            rose.advanced(value.rose, seen),
-            fell.advanced(value.fell, seen),
-            self._bound.advanced(value.bound, learned_too(value.bound.known, seen, _PRIOR_SHARE)),
-            Effect().observe(value.effect, means_of(batch)),
-            value.log_weight,
-        )
+        both = np.logaddexp(rose.harm(state.rose), fell.harm(state.fell)) - log(2.0)
+        each: Floats = both.reshape(-1, state.log_weight.size)[1:]
+        return each
 
-    def _log_e(self, value: ValueState) -> Floats:
-        """[R] log e-value of "its share changed"; rows that it has not been seen in have none."""
-        rows = value.log_weight.size
-        sides = zip(self._sides, (value.rose, value.fell), strict=True)
-        rose, fell = (grown(side.harm(state), rows, 0.0) for side, state in sides)
-        both: Floats = np.logaddexp(rose, fell) - log(2.0)
-        return both
+    def _together(self, state: UnitMixState, value_weight: Floats) -> Floats:
+        """[R] log e-value of the first values, as many as have a weight."""
+        if not len(value_weight):
+            return np.zeros(state.log_weight.size)
+        total: Floats = np.logaddexp.reduce(self._log_e(state)[: len(value_weight)] + value_weight, axis=0)
+        return total
 
     def _with_rows(self, state: UnitMixState, rows: int) -> UnitMixState:
-        if rows <= state.log_weight.size:
+        before = state.log_weight.size
+        if rows <= before:
             return state
-        log_weight = shared_out(state.log_weight, self.harm(state), rows)
-        equal = -log(max(len(state.values), 1))
-        values = {
-            name: msgspec.structs.replace(value, log_weight=grown(value.log_weight, rows, equal))
-            for name, value in state.values.items()
-        }
-        return UnitMixState(values, state.unseen, log_weight)
+        groups = np.arange(1 + len(state.values))[:, None] * before
+        old = np.where(np.arange(rows) < before, groups + np.arange(rows), -1).ravel()
+        equal = np.full((len(state.values), rows - before), -log(max(len(state.values), 1)))
+        return msgspec.structs.replace(
+            _rearranged(state, old),
+            value_weight=np.concatenate([state.value_weight, equal], axis=1),
+            log_weight=shared_out(state.log_weight, self.harm(state), rows),
+        )
 
-    def _with_capital(
-        self, state: UnitMixState, values: dict[str, ValueState], fresh: tuple[str, ...]
-    ) -> dict[str, ValueState]:
-        """New values get capital from the others, so that no row's e-value moves by their coming."""
-        if not fresh:
-            return values
-        old, total = len(values) - len(fresh), len(values)
-        kept = {name: value for name, value in values.items() if name not in fresh}
-        capital = self.harm(msgspec.structs.replace(state, values=kept))
-        weights = dict.fromkeys(fresh, capital - log(total))
-        weights |= {name: value.log_weight + log(old / total) for name, value in kept.items()}
-        return {name: msgspec.structs.replace(value, log_weight=weights[name]) for name, value in values.items()}
+    def _with_capital(self, state: UnitMixState, fresh: int) -> UnitMixState:
+        """New values get capital from the others, so that no row's e-value moves by their coming.
+
+        They appeared in the newest blocks: choosing them by these and betting on them would be a bet after the race.
+        """
+        rows, total = state.log_weight.size, len(state.values)
+        capital = self._together(state, state.value_weight)
+        old = np.arange((1 + total) * rows)
+        old[(1 + total - fresh) * rows :] = -1
+        rose, fell = (
+            msgspec.structs.replace(side, starts=rearranged(side.starts, start_starts(()), old))
+            for side in (state.rose, state.fell)
+        )
+        kept = state.value_weight + (log((total - fresh) / total) if total > fresh else 0.0)
+        weights = np.concatenate([kept, np.tile(capital - log(total), (fresh, 1))])
+        return msgspec.structs.replace(state, rose=rose, fell=fell, value_weight=weights)
+
+
+@lru_cache(maxsize=64)
+def _sides(tolerance: float) -> tuple[UnitEvalue, UnitEvalue]:
+    rose = UnitEvalue(tolerance=tolerance, relative=False, prior_rate=_PRIOR_SHARE, spans=())
+    return rose, msgspec.structs.replace(rose, worse="lower")
+
+
+@lru_cache(maxsize=64)
+def _bound(margins: tuple[float, ...], alpha: float) -> UnitBound:
+    return UnitBound(margins, worse="either", relative=False, prior_rate=_PRIOR_SHARE, alpha=alpha)
+
+
+def _rearranged(state: UnitMixState, old: Ints) -> UnitMixState:
+    """With other rows, as :func:`detectors.state_rows.rearranged` takes them; weights as they are."""
+    rose, fell = (side.start() for side in _sides(0.0))
+    return msgspec.structs.replace(
+        state,
+        rose=rearranged(state.rose, rose, old),
+        fell=rearranged(state.fell, fell, old),
+        bound=msgspec.structs.replace(state.bound, known=rearranged(state.bound.known, start_known(), old)),
+        effect=rearranged(state.effect, Effect().start(), old),
+    )
+
+
+def _with_values(state: UnitMixState, fresh: tuple[str, ...]) -> UnitMixState:
+    """With groups for new values: what is known of them are the zeros before they were seen."""
+    groups, rows = 1 + len(state.values), state.log_weight.size
+    known, group = np.arange(groups * rows), np.arange(groups)
+    none = np.zeros(len(fresh) * rows, dtype=np.int64)
+    moved = _rearranged(state, np.concatenate([known, none - 1]))
+    zeros = np.concatenate([known, np.tile(np.arange(rows), len(fresh))])
+    sums = {
+        name: rearranged(
+            getattr(state.bound, name), start_sums(), np.concatenate([group, np.zeros(len(fresh), dtype=np.int64)])
+        )
+        for name in ("overall", "recent")
+    }
+    bound = UnitBoundState(rearranged(state.bound.known, start_known(), zeros), **sums)
+    return msgspec.structs.replace(moved, values=(*state.values, *fresh), bound=bound)
 
 
 def means_of(batch: UnitBatch) -> MeanBatch:
     """The batch as if every value were on its own."""
     n_b, n_c = batch.n_b.sum(axis=1), batch.n_c.sum(axis=1)
     mean_b, mean_c = (total.sum(axis=1) / np.maximum(n, 1.0) for total, n in ((batch.sum_b, n_b), (batch.sum_c, n_c)))
-    return MeanBatch(batch.rows, n_b=n_b, mean_b=mean_b, m2_b=batch.m2_b, n_c=n_c, mean_c=mean_c, m2_c=batch.m2_c)
+    baseline = {"n_b": n_b, "mean_b": mean_b, "m2_b": batch.m2_b}
+    return MeanBatch(batch.rows, **baseline, n_c=n_c, mean_c=mean_c, m2_c=batch.m2_c, stride=batch.stride)
 
 
 def _admitted(known: tuple[str, ...], occurring: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -64,6 +65,12 @@ def learned(known: Known, batch: UnitBatch, prior_rate: float | None) -> tuple[K
     return Known(past, fixed_mean, fixed_sd), ready
 
 
+def totals_of(known: Known, stride: int | None) -> Known:
+    """Of each group's total alone (:mod:`detectors.rows`)."""
+    rows, past = slice(None, 1) if stride is None else slice(None, None, stride), known.past
+    return Known(Past(past.n[rows], past.mean[rows], past.m2[rows]), known.mean[rows], known.sd[rows])
+
+
 def rates_of(past: Past, prior_rate: float) -> Floats:
     """[R] the baseline's rate, drawn towards a prior."""
     rates: Floats = (past.n * past.mean + PRIOR_REQUESTS * prior_rate) / (past.n + PRIOR_REQUESTS)
@@ -72,8 +79,14 @@ def rates_of(past: Past, prior_rate: float) -> Floats:
 
 def tuned_rho(effects: Floats, alpha: float) -> Floats:
     """r = t*/c in intrinsic time of the difference: t* = K² / effect², effects in the metric's unit."""
-    rho: Floats = best_rho(1.0, alpha, one_sided=True) * tuned_time(np.maximum(effects, 1e-140), np.ones(1), alpha)
+    rho: Floats = _rho_of_one(alpha) / np.square(np.maximum(effects, 1e-140))
     return rho
+
+
+@lru_cache(maxsize=64)
+def _rho_of_one(alpha: float) -> float:
+    one = np.ones(1)
+    return best_rho(1.0, alpha, one_sided=True) * float(tuned_time(one, one, alpha)[0])
 
 
 def rounding(known: Known) -> Floats:

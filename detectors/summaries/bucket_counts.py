@@ -11,6 +11,7 @@ from detectors.arrays import Bins, Floats, Ints
 from schemas.report import UnitPairs
 from schemas.unit_hash import UNIT_BUCKETS
 
+_NO_EDGES = np.zeros((0, 0), dtype=np.int64)
 _WIDTHS = ("<u1", "<u2", "<u4", "<u8")
 
 
@@ -33,8 +34,8 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
     >>> counts = BucketCounts.of(np.array([7, 7, -1]), np.array([3, 3, 199]))
     >>> counts.codes.tolist(), counts.counts.tolist(), counts.n
     ([-1, 1403], [1, 2], 3)
-    >>> table([counts])[0, [3, 199]].tolist(), table([counts], np.array([-1]))[0, [3, 199]].tolist()
-    ([2.0, 1.0], [2.0, 0.0])
+    >>> tables([counts], np.array([[-1]]))[:, 0, [3, 199]].tolist()
+    [[2.0, 1.0], [2.0, 0.0]]
     """
 
     codes: Bins = msgspec.field(default_factory=_no_codes)
@@ -125,28 +126,35 @@ class BucketCounts(msgspec.Struct, frozen=True, eq=False):
         return cls(ascending[starts], np.add.reduceat(counts, starts))
 
 
-def table(parts: Sequence[BucketCounts], above: Ints | None = None) -> Floats:
-    """[m, K] counts by bucket of each part, at once.
+def tables(parts: Sequence[BucketCounts], above: Ints) -> Floats:
+    """[1 + E, m, K] counts by bucket of each part: all of them, and those beyond each edge.
 
     Parameters
     ----------
     parts : m of them.
-    above : [m] for each of them the group above which a count counts; None for all groups.
+    above : [E, m] for each of them the groups above which a count counts.
 
     >>> parts = [BucketCounts.of(np.array([0, 1]), np.array([3, 3])), BucketCounts.empty()]
-    >>> table(parts)[:, 3].tolist(), table(parts, np.array([0, 0]))[:, 3].tolist()
-    ([2.0, 0.0], [1.0, 0.0])
+    >>> tables(parts, np.array([[0, 0]]))[..., 3].tolist()
+    [[2.0, 0.0], [1.0, 0.0]]
     """
+    shape = (1 + len(above), len(parts), UNIT_BUCKETS)
     if not parts:
-        return np.zeros((0, UNIT_BUCKETS))
+        return np.zeros(shape)
     sizes = [part.codes.size for part in parts]
     codes = np.concatenate([part.codes for part in parts])
     counts = np.concatenate([part.counts for part in parts])
-    if above is not None:
-        counts = np.where(codes >= ((above + 1) * UNIT_BUCKETS).repeat(sizes), counts, 0)
     places = len(parts) * UNIT_BUCKETS
     place = codes % UNIT_BUCKETS + np.arange(0, places, UNIT_BUCKETS).repeat(sizes)
-    return np.bincount(place, counts, places).reshape(-1, UNIT_BUCKETS).astype(np.float64, copy=False)
+    beyond = [np.where(codes >= edges.repeat(sizes), counts, 0) for edges in (above + 1) * UNIT_BUCKETS]
+    found = [np.bincount(place, chosen, places) for chosen in (counts, *beyond)]
+    return np.array(found, dtype=np.float64).reshape(shape)
+
+
+def table(parts: Sequence[BucketCounts]) -> Floats:
+    """[m, K] counts by bucket of each part."""
+    whole: Floats = tables(parts, _NO_EDGES)[0]
+    return whole
 
 
 def packed(sizes: Ints, buckets: Bins | Ints, counts: Ints) -> UnitPairs:

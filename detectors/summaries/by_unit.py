@@ -32,7 +32,7 @@ class UnitMeasure(msgspec.Struct, frozen=True, eq=False):
 
     >>> pairs = BucketCounts.of(np.array([0, 0, 5]), np.array([1, 1, 9]))
     >>> both = UnitMeasure(pairs, np.array([3.0, 4.0]), 2.0).merge(UnitMeasure.empty())
-    >>> both.moments.mean, tables([both])[1][0, [1, 9]].tolist()
+    >>> both.moments.mean, counts_and_sums([both])[1][0, [1, 9]].tolist()
     (2.3333333333333335, [3.0, 4.0])
     """
 
@@ -84,7 +84,7 @@ class UnitMeasure(msgspec.Struct, frozen=True, eq=False):
         return cls(pairs, sums[pairs.buckets], Moments.merge_all(part.moments for part in filled).m2)
 
 
-def tables(measures: Sequence[UnitMeasure]) -> tuple[Floats, Floats]:
+def counts_and_sums(measures: Sequence[UnitMeasure]) -> tuple[Floats, Floats]:
     """[m, K] how many values each measure has in each bucket, and their sums, of all measures at once."""
     counts = table([one.pairs for one in measures])
     sums: Floats = np.zeros(counts.shape)

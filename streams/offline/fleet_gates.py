@@ -16,8 +16,10 @@ from detectors.sequential.evalue_2x2 import Evalue2x2
 from detectors.sequential.margin_2x2 import Margin2x2
 from detectors.sequential.mean_evalue import MeanEvalue
 from detectors.sequential.onset import log_by_group
-from detectors.sequential.unit_bound import UnitBound
+from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue
+from detectors.sequential.unit_mixture import totals_of
+from detectors.state_rows import rows_of
 from detectors.unit_batches import UnitBatch
 from releases.budget import ALPHA_PASS
 from releases.margins import Margins
@@ -157,13 +159,25 @@ class GroupedGate:
         for recent, asked in ((False, np.arange(releases.size)), (True, np.flatnonzero(shares_ppm == PPM))):
             for bound, state in zip(self._bounds, self._bounding, strict=True):
                 if asked.size:
-                    own = rows_of(state, releases[asked] * self._stride)
-                    said = bound.excluded(own, recent=recent)[np.arange(asked.size), columns[asked]]
+                    said = self._said(bound, state, releases[asked], recent=recent)[
+                        np.arange(asked.size), columns[asked]
+                    ]
                     found[asked] = np.minimum(found[asked], said)
         return found
 
+    def _said(self, bound: Any, state: Any, releases: Ints, *, recent: bool) -> Floats:
+        """[releases, margins] what a bound says of their totals."""
+        if isinstance(bound, UnitBound):
+            totals = UnitBoundState(totals_of(state.known, self._stride), state.overall, state.recent)
+            said: Floats = bound.excluded(rows_of(totals, releases), recent=recent, stride=1)
+        else:
+            said = bound.excluded(rows_of(state, releases * self._stride), recent=recent)
+        return said
+
     def begin_step(self, release: int) -> None:
         own = slice(release * self._stride, (release + 1) * self._stride)
+        if self._columns.by_unit:
+            own = slice(release, release + 1)
         self._bounding = [
             msgspec.structs.replace(state, recent=_cleared(state.recent, own)) for state in self._bounding
         ]
@@ -171,7 +185,13 @@ class GroupedGate:
     def keep(self, releases: Ints) -> None:
         rows = (releases[:, None] * self._stride + np.arange(self._stride)).ravel()
         self._failing = [rows_of(state, rows) for state in self._failing]
-        self._bounding = [rows_of(state, rows) for state in self._bounding]
+        self._bounding = [self._kept(state, releases, rows) for state in self._bounding]
+
+    def _kept(self, state: S, releases: Ints, rows: Ints) -> S:
+        if not isinstance(state, UnitBoundState):
+            return rows_of(state, rows)
+        sums = {name: rows_of(getattr(state, name), releases) for name in ("overall", "recent")}
+        return msgspec.structs.replace(state, known=rows_of(state.known, rows), **sums)
 
 
 def _detectors(metric: Metric, margins: Margins, *, by_unit: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -185,15 +205,6 @@ def _detectors(metric: Metric, margins: Margins, *, by_unit: bool) -> tuple[tupl
         return (Evalue2x2(metric.tolerated),), (Margin2x2(margins.grid),)
     bounds = tuple(MeanBound(margins.grid, one, ALPHA_PASS) for one in directions)
     return tuple(MeanEvalue(metric.tolerated, one) for one in directions), bounds
-
-
-def rows_of(state: S, rows: Ints) -> S:
-    """A detector's state with some of its rows, ascending; rows that it has not grown yet stay out."""
-    taken: dict[str, Any] = {}
-    for name in state.__struct_fields__:
-        value = getattr(state, name)
-        taken[name] = rows_of(value, rows) if isinstance(value, msgspec.Struct) else value[rows[rows < value.shape[0]]]
-    return msgspec.structs.replace(state, **taken)
 
 
 def _cleared(sums: Any, rows: slice) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 
 from detectors.arrays import Flags, Floats, Ints
 from detectors.batches import RateBatch
+from detectors.state_rows import rows_of
 from releases.asking import shares_asked
 from releases.harm import BOUND, HarmState, shortage
 from releases.harm import begin_step as begun_anew
@@ -16,7 +17,6 @@ from schemas.plan import Plan
 from schemas.ramp import Adaptive
 from schemas.units import PPM
 from streams.offline.fleet_columns import BAD, N
-from streams.offline.fleet_gates import rows_of
 
 _NOT_YET = -1
 

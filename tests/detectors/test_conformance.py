@@ -416,7 +416,7 @@ def unit_mix(detector: UnitMix) -> Case:
     def broken(bad: float) -> Callable[[], UnitBatch]:
         one = np.ones((1, BUCKETS))
         labels = UnitLabels(np.array([1]), ("a",), one, one, one[None], one[None] * bad)
-        return lambda: labels.counted(("a",))
+        return lambda: labels.counted([("a",)], 2)
 
     return Case(
         detector,

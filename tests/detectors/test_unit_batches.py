@@ -12,7 +12,7 @@ from detectors.summaries.rate import Rate
 from detectors.summaries.summary import Summary
 from detectors.unit_batches import (
     UnitBatch,
-    unit_exceedance_batch,
+    unit_exceedance_batches,
     unit_mean_batch,
     unit_rate_batch,
     with_unit,
@@ -59,33 +59,41 @@ def test_a_mean_batch_sums_what_came_with_a_unit() -> None:
     assert not unit_mean_batch(BLOCKS, "values.unknown", **ARMS).n_b.any()
 
 
-def test_an_exceedance_batch_counts_above_each_block_and_arm_s_own_edge() -> None:
-    """A value in the edge's own bin is not above it."""
-    ten, twenty, thirty = bin_of(np.array([10.0, 20.0, 30.0])).astype(np.int64)
-    edges_b, edges_c = np.array([ten, ten]), np.array([thirty, thirty])
-    batch = unit_exceedance_batch(BLOCKS, "latency_ms", edges_b=edges_b, edges_c=edges_c, **ARMS)
-    assert filled(batch)["b"] == [(0, 3, 1.0), (0, 199, 1.0)]
-    assert filled(batch)["c"] == [(0, 3, 1.0)]
-    edges_b = np.array([twenty, ten - 1])
-    other = unit_exceedance_batch(BLOCKS, "latency_ms", edges_b=edges_b, edges_c=edges_c, **ARMS)
-    assert filled(other)["b"] == [(0, 3, 1.0), (1, 3, 1.0)]
+def test_exceedance_batches_count_above_each_arm_s_own_edges() -> None:
+    """A value in the edge's own bin is not above it; each edge of the canary has its batch."""
+    ten, twenty, forty = bin_of(np.array([10.0, 20.0, 40.0])).tolist()
+
+    def batches(edge_b: int) -> list[UnitBatch]:
+        return unit_exceedance_batches(BLOCKS, "latency_ms", edge_b=edge_b, edges_c=(forty - 1, forty), **ARMS)
+
+    near, far = batches(ten)
+    assert filled(near)["b"] == filled(far)["b"] == [(0, 3, 1.0), (0, 199, 1.0)]
+    assert (filled(near)["c"], filled(far)["c"]) == ([(0, 3, 1.0)], [])
+    assert filled(near)["n_c"] == filled(far)["n_c"] == [(0, 3, 1.0)]
+    assert filled(batches(twenty)[0])["b"] == [(0, 3, 1.0)]
+    assert filled(batches(ten - 1)[0])["b"] == [(0, 3, 2.0), (0, 199, 1.0), (1, 3, 1.0)]
 
 
 def test_labels_count_one_value_against_all() -> None:
-    """All values count into n, one without a unit in the bucket of the moment; an unknown label has none."""
-    found = filled(unit_labels(BLOCKS, "finish_reason", **ARMS).counted(("length",)))
-    assert found["n_b"] == [(0, 3, 2.0), (0, 199, 1.0), (1, 3, 1.0)]
-    assert found["n_c"] == [(0, 1, 1.0), (0, 3, 1.0)]
-    assert (found["b"], found["c"]) == ([(0, 3, 1.0)], [(0, 1, 1.0), (0, 3, 1.0)])
-    assert not any(filled(unit_labels(BLOCKS, "unknown", **ARMS).counted(())).values())
+    """All values count into n, one without a unit in the bucket of the moment; an unknown label has none. Each choice
+    of values has a group of rows, ascending."""
+    batch = unit_labels(BLOCKS, "finish_reason", **ARMS).counted([(), ("length",), ("stop", "length")], 4)
+    assert (batch.rows.tolist(), batch.stride) == ([1, 2, 5, 6, 9, 10], 4)
+    found = filled(batch)
+    assert found["n_b"] == [
+        (2 * g + r, k, n) for g in range(3) for r, k, n in ((0, 3, 1.0), (1, 3, 2.0), (1, 199, 1.0))
+    ]
+    assert found["n_c"] == [(2 * g + 1, bucket, 1.0) for g in range(3) for bucket in (1, 3)]
+    assert found["b"] == [(3, 3, 1.0), *found["n_b"][6:]]
+    assert found["c"] == [(3, 1, 1.0), (3, 3, 1.0), (5, 1, 1.0), (5, 3, 1.0)]
+    assert not any(filled(unit_labels(BLOCKS, "unknown", **ARMS).counted([()], 4)).values())
 
 
 def test_no_blocks_make_empty_batches() -> None:
     """Most beats close nothing."""
-    none = np.zeros(0, dtype=np.int64)
     assert unit_rate_batch([], **ARMS).rows.size == 0
     assert unit_mean_batch([], "latency_ms", **ARMS).rows.size == 0
-    assert unit_exceedance_batch([], "latency_ms", edges_b=none, edges_c=none, **ARMS).rows.size == 0
+    assert [b.rows.size for b in unit_exceedance_batches([], "latency_ms", edge_b=0, edges_c=(0, 1), **ARMS)] == [0, 0]
 
 
 def test_how_many_requests_came_with_a_unit() -> None:

@@ -33,22 +33,26 @@ def test_psi_is_what_its_definition_says(seed: int, scale: float, shift: float) 
     if p in {0.0, 1.0}:
         return
     psi = np.bincount(bucket, np.where(canary, 1 - p, -p) * (changed - mean), minlength=BUCKETS)
-    found = contrast(add(start_sums(), gain_of(unit_batch(seen, x))), scale=both(scale, 2), shift=both(shift, 2))
-    assert found.s[1, 0] == pytest.approx(psi.sum(), abs=1e-9)
-    assert found.v_b[1, 0] == pytest.approx(BUCKETS * np.var(psi, ddof=1), rel=1e-9)
+    found = contrast(add(start_sums(), gain_of(unit_batch(seen, x))), scale=both(scale, 1), shift=both(shift, 1))
+    assert found.s[0, 0] == pytest.approx(psi.sum(), abs=1e-9)
+    assert found.v_b[0, 0] == pytest.approx(BUCKETS * np.var(psi, ddof=1), rel=1e-9)
 
 
 def test_the_sum_and_the_score_are_those_of_requests() -> None:
-    """S, W and V_score of every block are those of the comparison of requests, at any scale."""
+    """S, W and V_score of every block are those of the comparison of requests, at any scale; a total's are the sums."""
     seen = next(visits(USERS, 30, 1))
     x = lognormal(seen, sigma=0.5, times=1.2)
-    sums = add(start_sums(), gain_of(unit_batch(seen, x)))
-    found = contrast(sums, scale=both(1.1, 31), shift=both(0.0, 31))
+    sums = add(start_sums(), gain_of(unit_batch(seen, x, apart=True)))
+    found = contrast(sums, scale=both(1.1, 30), shift=both(0.0, 30))
     expected = differences(request_batch(seen, x), both(1.1, 30))
-    np.testing.assert_allclose(found.s[1:], expected.s, rtol=1e-9)
-    np.testing.assert_allclose(found.v_score[1:], expected.v_score, rtol=1e-9)
-    np.testing.assert_allclose(sums.w[1:], expected.weight[:, 0], rtol=1e-12)
-    np.testing.assert_allclose(found.s[0], expected.s.sum(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(found.s, expected.s, rtol=1e-9)
+    np.testing.assert_allclose(found.v_score, expected.v_score, rtol=1e-9)
+    np.testing.assert_allclose(sums.w, expected.weight[:, 0], rtol=1e-12)
+    gain = gain_of(unit_batch(seen, x))
+    np.testing.assert_allclose(gain.psi[1:].sum(axis=2), gain_of(unit_batch(seen, x, apart=True)).psi[30:].sum(axis=2))
+    whole = contrast(add(start_sums(), gain), scale=both(1.1, 1), shift=both(0.0, 1))
+    np.testing.assert_allclose(whole.s[0], expected.s.sum(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(whole.v_score[0], expected.v_score.sum(axis=0), rtol=1e-9)
 
 
 def test_the_variance_is_that_of_the_sum() -> None:
@@ -64,13 +68,13 @@ def test_the_variance_is_that_of_the_sum() -> None:
     for _ in range(100):
         seen = next(stream)
         x = lognormal(seen, sigma=0.5, times=1.0)
-        sums = add(sums, gain_of(unit_batch(seen, x)))
+        sums = add(sums, gain_of(unit_batch(seen, x, apart=True)))
         naive += differences(request_batch(seen, x), both(1.0, 300)).v_hc
-    found = contrast(sums, scale=both(1.0, 301), shift=both(0.0, 301))
-    real = float(np.var(found.s[1:]))
-    assert 0.8 <= real / float(found.v_b[1:].mean()) <= 1.25
+    found = contrast(sums, scale=both(1.0, 300), shift=both(0.0, 300))
+    real = float(np.var(found.s))
+    assert 0.8 <= real / float(found.v_b.mean()) <= 1.25
     assert real / float(naive.mean()) >= 4.0
-    assert 4.0 <= float(np.median(design_effect(sums)[1:])) <= 8.0
+    assert 4.0 <= float(np.median(design_effect(sums))) <= 8.0
 
 
 def test_independent_requests_have_no_design_effect() -> None:
@@ -79,8 +83,8 @@ def test_independent_requests_have_no_design_effect() -> None:
     sums = start_sums()
     for _ in range(100):
         seen = next(stream)
-        sums = add(sums, gain_of(unit_batch(seen, errors(seen, baseline=0.1, canary=0.1))))
-    assert 1.0 <= float(np.median(design_effect(sums)[1:])) <= 1.1
+        sums = add(sums, gain_of(unit_batch(seen, errors(seen, baseline=0.1, canary=0.1), apart=True)))
+    assert 1.0 <= float(np.median(design_effect(sums))) <= 1.1
 
 
 def test_sums_add_up() -> None:

@@ -20,7 +20,7 @@ from detectors.sequential.unit_bound import UnitBound
 from detectors.sequential.unit_evalue import UnitEvalue
 from detectors.unit_batches import BUCKETS, UnitBatch
 from tests.detectors.sequential.many import ALPHA
-from tests.detectors.sequential.users import Users, Visits, errors, lognormal, request_batch, unit_batch, visits
+from tests.detectors.sequential.users import APART, Users, Visits, errors, lognormal, request_batch, unit_batch, visits
 
 Values = Callable[[Visits], Floats]
 
@@ -43,7 +43,7 @@ def failures(canary: float) -> Values:
 def requests_of(gate: Any, seen: Visits, x: Floats) -> Any:
     """What a gate takes: buckets, or requests as if each were on its own."""
     if isinstance(gate, UnitEvalue | UnitBound):
-        return unit_batch(seen, x)
+        return unit_batch(seen, x, apart=isinstance(gate, UnitBound))
     means = request_batch(seen, x)
     if isinstance(gate, MeanEvalue):
         return means
@@ -59,7 +59,8 @@ def canary_requests(gate: Any, users: Users, values: Values, *, releases: int, b
         seen = next(stream)
         state = gate.observe(state, requests_of(gate, seen, values(seen)))
         served += seen.canary.sum(axis=1)
-        evidence = gate.excluded(state)[1:, 0] if isinstance(gate, UnitBound) else gate.harm(state)[1:]
+        of_totals = isinstance(gate, UnitBound)
+        evidence = gate.excluded(state, stride=APART)[:, 0] if of_totals else gate.harm(state)[1:]
         hits = np.where(np.isinf(hits) & (evidence >= -log(ALPHA)), served, hits)
         if np.isfinite(hits).all():
             break
@@ -137,8 +138,8 @@ def test_without_errors_nothing_is_shown() -> None:
     stream, state = visits(Users(AN_HOUR, 0.5), 50, 74), gate.start()
     for _ in range(8):
         seen = next(stream)
-        state = gate.observe(state, unit_batch(seen, np.zeros(seen.u.shape)))
-    assert float(gate.excluded(state)[1:].max()) < -log(ALPHA)
+        state = gate.observe(state, unit_batch(seen, np.zeros(seen.u.shape), apart=True))
+    assert float(gate.excluded(state, stride=APART).max()) < -log(ALPHA)
 
 
 @pytest.mark.parametrize(

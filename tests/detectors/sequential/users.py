@@ -67,8 +67,12 @@ def errors(seen: Visits, *, baseline: float, canary: float) -> Floats:
     return failed
 
 
-def unit_batch(seen: Visits, x: Floats) -> UnitBatch:
-    """The block's values by bucket."""
+APART = 2
+"""Rows of a release by itself: its total and its one segment."""
+
+
+def unit_batch(seen: Visits, x: Floats, *, apart: bool = False) -> UnitBatch:
+    """The block's values by bucket: every release is a segment of one, or (``apart``) a group of APART rows."""
     releases = x.shape[0]
     place = (np.arange(releases)[:, None] * BUCKETS + seen.bucket).ravel()
 
@@ -79,7 +83,10 @@ def unit_batch(seen: Visits, x: Floats) -> UnitBatch:
 
         return within(of.astype(np.float64)), within(np.where(of, x, 0.0)), moments_of(x, of)[2]
 
-    return UnitBatch(np.arange(1, releases + 1), *arm(~seen.canary), *arm(seen.canary))
+    arms = (*arm(~seen.canary), *arm(seen.canary))
+    if apart:
+        return UnitBatch(APART * np.arange(releases) + 1, *arms, APART)
+    return UnitBatch(np.arange(1, releases + 1), *arms)
 
 
 def request_batch(seen: Visits, x: Floats) -> MeanBatch:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.state_codec import decode_state, encode_state
-from detectors.summaries.bucket_counts import BucketCounts, table
+from detectors.summaries.bucket_counts import BucketCounts, tables
 from detectors.summaries.by_unit import ByUnit, UnitMeasure
 from detectors.summaries.counts import Counts
 from detectors.summaries.log_histogram import BIN_MAX, bin_of
@@ -120,7 +120,7 @@ def test_counts_above_a_bin_are_exact(found: list[Request], edge: int) -> None:
     dense = np.zeros(UNIT_BUCKETS)
     for bucket, value in ours:
         dense[bucket] += bin_of(np.array([value]))[0] > edge
-    assert table([pairs], np.array([edge]))[0].tolist() == dense.tolist()
+    assert tables([pairs], np.array([[edge]]))[1, 0].tolist() == dense.tolist()
 
 
 @pytest.mark.parametrize("largest", [1, 2, 255, 256, 65_535, 65_536, 1 << 32, (1 << 62) + 1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from detectors.summaries.bucket_counts import BucketCounts
-from detectors.summaries.by_unit import ByUnit, tables
+from detectors.summaries.by_unit import ByUnit, counts_and_sums
 from detectors.summaries.log_histogram import bin_of
 from detectors.units_seen import UnitsSeen
 from schemas.event import InferenceEvent
@@ -80,7 +80,7 @@ def assert_by_unit(cell: Cell, want: dict[str, Any]) -> None:
         theirs = {bucket: values for (metric, bucket), values in want["sums"].items() if metric == name}
         together = [value for values in theirs.values() for value in values]
         scale = max(map(abs, together)) or 1.0
-        sums = tables([measure])[1][0]
+        sums = counts_and_sums([measure])[1][0]
         assert all(abs(sums[bucket] - fsum(values)) <= 1e-11 * scale for bucket, values in theirs.items())
         mean = fsum(together) / len(together)
         m2 = fsum((value - mean) ** 2 for value in together)

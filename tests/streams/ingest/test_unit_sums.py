@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from detectors.summaries.bucket_counts import table
+from detectors.summaries.bucket_counts import tables
 from detectors.summaries.by_unit import ByUnit
 from detectors.units_seen import UnitsSeen
 from schemas.event import InferenceEvent, encode_event
@@ -98,7 +98,7 @@ def test_too_many_pairs_are_joined_and_none_is_lost() -> None:
             assert ours is not None
             assert theirs is not None
             assert buckets is None or set(ours.requests.buckets.tolist()) == buckets
-            assert (ours.requests.n, table([ours.requests], np.array([0])).sum()) == (cell.n, cell.errors)
+            assert (ours.requests.n, tables([ours.requests], np.array([[0]]))[1].sum()) == (cell.n, cell.errors)
             ms, fine = ours.metrics["latency_ms"], theirs.metrics["latency_ms"]
             assert ms.pairs.n == fine.pairs.n
             assert ms.m2 == pytest.approx(fine.m2)
