@@ -134,7 +134,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         )
         rows = _rows([row for row, _, _ in entries])
         check_rows(rows)
-        return _CheckedMeans(rows, *numbers.T)
+        return CheckedMeans(rows, *numbers.T)
 
     @classmethod
     def of_rates(cls, batch: RateBatch) -> MeanBatch:
@@ -143,7 +143,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         mean_c = batch.k_c / np.maximum(batch.n_c, 1.0)
         m2_b = mean_b * (batch.n_b - batch.k_b)
         m2_c = mean_c * (batch.n_c - batch.k_c)
-        return _CheckedMeans(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c, batch.stride)
+        return CheckedMeans(batch.rows, batch.n_b, mean_b, m2_b, batch.n_c, mean_c, m2_c, batch.stride)
 
     @property
     def arms(self) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
@@ -159,7 +159,7 @@ class MeanBatch(msgspec.Struct, frozen=True, eq=False):
         """Some of the blocks."""
         if all(chosen.tolist()):
             return self
-        return _CheckedMeans(
+        return CheckedMeans(
             self.rows[chosen],
             n_b=self.n_b[chosen],
             mean_b=self.mean_b[chosen],
@@ -176,7 +176,9 @@ class _CheckedRates(RateBatch, frozen=True, eq=False):
         """Nothing is asked: whoever makes one has."""
 
 
-class _CheckedMeans(MeanBatch, frozen=True, eq=False):
+class CheckedMeans(MeanBatch, frozen=True, eq=False):
+    """A batch of numbers that are valid already, as another batch's are: they are not asked twice."""
+
     def __post_init__(self) -> None:
         """Nothing is asked: whoever makes one has."""
 

@@ -20,6 +20,9 @@ from detectors.arrays import Floats, Ints
 
 Numbers = TypeVar("Numbers", Floats, Ints)
 
+_REMEMBERED_MAX: Final = 512
+"""Rows of groups whose place is remembered: those of one release, and not of a fleet of releases."""
+
 _TOTAL: Final = np.zeros(1, dtype=np.int64)
 
 
@@ -33,6 +36,7 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     starts : where each group begins among the segments; None when there is one group.
     height : how many rows an array needs at least to hold them.
     whole : of so many rows these are all, and in order, so that they need no index; -1 when no array is like that.
+    of_totals : where their groups' sums go in arrays that have one row for each group, its total alone.
     """
 
     where: Ints
@@ -40,13 +44,7 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     starts: Ints | None
     height: int
     whole: int = -1
-
-    def of_totals(self, stride: int | None) -> Placed:
-        """Where their groups' sums go in arrays that have one row for each group, its total alone."""
-        if stride is None:
-            return _ONE_TOTAL
-        groups = self.where[: self.where.size - np.size(self.group)] // stride
-        return Placed(groups, 0, None, int(groups[-1]) + 1)
+    of_totals: Placed | None = None
 
     def summed(self, x: Floats) -> Floats:
         """[t, …] of each group, from [m, …] of the segments."""
@@ -83,9 +81,6 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
         return after
 
 
-_ONE_TOTAL: Final = Placed(_TOTAL, 0, None, 1, whole=1)
-
-
 def placed(rows: Ints, stride: int | None = None) -> Placed:
     """The place of each segment.
 
@@ -102,25 +97,40 @@ def placed(rows: Ints, stride: int | None = None) -> Placed:
     >>> two.where.tolist(), two.with_sums(np.array([1.0, 2.0, 4.0])).tolist()
     ([0, 3, 1, 2, 4], [3.0, 4.0, 1.0, 2.0, 4.0])
     """
-    if stride is None:
-        return _of_one_group(rows.astype(np.int64, copy=False).tobytes())
-    totals = rows - rows % stride
-    first = np.diff(totals, prepend=-1) > 0
-    starts = np.flatnonzero(first)
-    where = np.concatenate([totals[starts], rows])
-    return Placed(where, np.cumsum(first) - 1, starts, max(rows.tolist()) + 1)
+    if rows.size > _REMEMBERED_MAX and stride is not None:
+        return _of_groups(rows, stride)
+    return _remembered(rows.astype(np.int64, copy=False).tobytes(), stride)
 
 
 @lru_cache(maxsize=1024)
-def _of_one_group(rows: bytes) -> Placed:
+def _remembered(rows: bytes, stride: int | None) -> Placed:
     """Which segments close together hardly changes, and a beat asks for their place at every sum."""
-    where = np.concatenate([_TOTAL, np.frombuffer(rows, dtype=np.int64)])
+    segments = np.frombuffer(rows, dtype=np.int64)
+    return _of_one_group(segments) if stride is None else _of_groups(segments, stride)
+
+
+def _of_groups(rows: Ints, stride: int) -> Placed:
+    totals = rows - rows % stride
+    first = np.diff(totals, prepend=-1) > 0
+    starts = np.flatnonzero(first)
+    where, groups = np.concatenate([totals[starts], rows]), totals[starts] // stride
+    where.flags.writeable = groups.flags.writeable = False
+    height = int(groups[-1]) + 1
+    whole = height if groups.size == height else -1
+    return Placed(
+        where, np.cumsum(first) - 1, starts, max(rows.tolist()) + 1, of_totals=Placed(groups, 0, None, height, whole)
+    )
+
+
+def _of_one_group(rows: Ints) -> Placed:
+    where = np.concatenate([_TOTAL, rows])
     where.flags.writeable = False
     total, *named = where.tolist()
     if min(named) <= total or len(set(named)) != len(named):
         raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {named}")
     height = max(named) + 1
-    return Placed(where, 0, None, height, height if named == list(range(1, height)) else -1)
+    whole = height if named == list(range(1, height)) else -1
+    return Placed(where, 0, None, height, whole, of_totals=Placed(_TOTAL, 0, None, 1, whole=1))
 
 
 def height_of(rows: Ints) -> int:

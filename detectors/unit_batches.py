@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,6 +26,21 @@ Arm = tuple[Floats, Floats, Floats]
 """Count and sum of an arm's values by bucket, and the sum of their squared deviations."""
 
 
+class UnitTotals(NamedTuple):
+    """Counts and sums of both arms over all buckets, each [m, 1]."""
+
+    n_b: Floats
+    n_c: Floats
+    sum_b: Floats
+    sum_c: Floats
+
+    @property
+    def paired(self) -> Flags:
+        """[m] which blocks have both arms."""
+        both: Flags = (np.minimum(self.n_b, self.n_c) > 0)[:, 0]
+        return both
+
+
 class UnitBatch(msgspec.Struct, frozen=True, eq=False):
     """Values of both arms in m blocks, at most one for each row, summed within each bucket of units.
 
@@ -46,7 +61,7 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
 
     >>> ones = np.array([[2.0, 0.0]])
     >>> batch = UnitBatch.of_counts(np.array([1]), n_b=2 * ones, k_b=ones, n_c=ones, k_c=ones)
-    >>> batch.m2_b.tolist(), batch.m2_c.tolist(), batch.paired.tolist()
+    >>> batch.m2_b.tolist(), batch.m2_c.tolist(), batch.totals.paired.tolist()
     ([1.0], [0.0], [True])
     """
 
@@ -90,10 +105,10 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
         return (self.n_b, self.sum_b, self.m2_b), (self.n_c, self.sum_c, self.m2_c)
 
     @property
-    def paired(self) -> Flags:
-        """[m] which blocks have both arms."""
-        both: Flags = (self.n_b.sum(axis=1) > 0) & (self.n_c.sum(axis=1) > 0)
-        return both
+    def totals(self) -> UnitTotals:
+        """Over all buckets."""
+        columns = (self.n_b, self.n_c, self.sum_b, self.sum_c)
+        return UnitTotals(*[np.add.reduce(column, axis=1, keepdims=True) for column in columns])
 
     def take(self, chosen: Flags) -> UnitBatch:
         """Some of the blocks."""
@@ -101,18 +116,14 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
             return self
         columns = (self.n_b, self.sum_b, self.m2_b, self.n_c, self.sum_c, self.m2_c)
         n_b, sum_b, m2_b, n_c, sum_c, m2_c = (column[chosen] for column in columns)
-        return _CheckedUnits(self.rows[chosen], n_b, sum_b, m2_b, n_c, sum_c, m2_c, self.stride)
+        return CheckedUnits(self.rows[chosen], n_b, sum_b, m2_b, n_c, sum_c, m2_c, self.stride)
 
 
-class _CheckedUnits(UnitBatch, frozen=True, eq=False):
+class CheckedUnits(UnitBatch, frozen=True, eq=False):
+    """A batch of numbers that are valid already, as those of summaries are: they are not asked twice."""
+
     def __post_init__(self) -> None:
         """Nothing is asked: whoever makes one has."""
-
-
-def checked(rows: Ints, baseline: Arm, canary: Arm) -> UnitBatch:
-    """A batch of numbers that are valid already, as a summary's or another batch's are: they are not asked twice."""
-    check_rows(rows)
-    return _CheckedUnits(rows, *baseline, *canary)
 
 
 def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> UnitBatch:
@@ -126,7 +137,7 @@ def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> U
 
     requests = [_by_unit(block, version).requests for version in (baseline, canary) for block in blocks]
     (n_b, n_c), (k_b, k_c) = _by_arm(tables(requests, np.zeros((1, len(requests)), dtype=np.int64)))
-    return _CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
+    return CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)
 
 
 def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, canary: str) -> UnitBatch:
@@ -142,7 +153,7 @@ def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, cana
     found = [_measure(block, version, metric) for version in (baseline, canary) for block in blocks]
     (n_b, n_c), (sum_b, sum_c) = _by_arm(np.array(counts_and_sums(found)))
     m2_b, m2_c = np.array([one.m2 for one in found], dtype=np.float64).reshape(2, -1)
-    return checked(_rows(blocks), (n_b, sum_b, m2_b), (n_c, sum_c, m2_c))
+    return CheckedUnits(_rows(blocks), n_b, sum_b, m2_b, n_c, sum_c, m2_c)
 
 
 def unit_exceedance_batches(
@@ -162,7 +173,7 @@ def unit_exceedance_batches(
     edges[:, len(blocks) :] = np.array(edges_c)[:, None]
     pairs = [_measure(block, version, metric).pairs for version in (baseline, canary) for block in blocks]
     (n_b, n_c), *beyond = _by_arm(tables(pairs, edges))
-    return [_CheckedUnits.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c) for k_b, k_c in beyond]
+    return [CheckedUnits.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c) for k_b, k_c in beyond]
 
 
 def with_unit(blocks: Sequence[Block], version: str) -> tuple[int, int]:

@@ -11,8 +11,9 @@ import numpy as np
 from detectors.arrays import Floats, Ints
 from detectors.blocks import Block
 from detectors.label_batches import LabelBatch, label_batch
+from detectors.rows import check_rows
 from detectors.summaries.bucket_counts import BucketCounts, table
-from detectors.unit_batches import BUCKETS, UnitBatch
+from detectors.unit_batches import BUCKETS, CheckedUnits, UnitBatch
 from detectors.unit_strays import bucket_of_strays
 
 _NOTHING: Final = BucketCounts.empty()
@@ -30,7 +31,7 @@ class UnitLabels(msgspec.Struct, frozen=True, eq=False):
 
     Raises
     ------
-    ValueError : when a name repeats or shapes do not fit; batches made of it refuse wrong numbers.
+    ValueError : when a name repeats, shapes do not fit, rows do not ascend, or counts are not finite and 0 <= k <= n.
     """
 
     rows: Ints
@@ -44,6 +45,12 @@ class UnitLabels(msgspec.Struct, frozen=True, eq=False):
         shape = (len(self.values), *self.n_b.shape)
         if len(set(self.values)) != len(self.values) or {self.k_b.shape, self.k_c.shape} != {shape}:
             raise ValueError(f"UnitLabels: counts are values × rows × buckets, found {self.k_b.shape}, not {shape}")
+        check_rows(self.rows)
+        if bool((np.diff(self.rows) < 0).any()):
+            raise ValueError(f"UnitLabels: rows must ascend, found {self.rows.tolist()}")
+        for n, k in ((self.n_b, self.k_b), (self.n_c, self.k_c)):
+            if not bool(((k >= 0) & (k <= n) & (n < np.inf)).all()):
+                raise ValueError("UnitLabels: counts must be finite with 0 <= k <= n")
 
     def counted(self, groups: Sequence[tuple[str, ...]], stride: int) -> UnitBatch:
         """A group of rows for each choice of names: they are ones in it, and all others zeros.
@@ -57,7 +64,12 @@ class UnitLabels(msgspec.Struct, frozen=True, eq=False):
         k_b, k_c = (np.einsum("gv,vmk->gmk", chosen, counts).reshape(-1, BUCKETS) for counts in (self.k_b, self.k_c))
         n_b, n_c = (np.tile(n, (len(groups), 1)) for n in (self.n_b, self.n_c))
         rows = (stride * np.arange(len(groups))[:, None] + self.rows).ravel()
-        return UnitBatch.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c, stride=stride)
+        return CheckedUnits.of_counts(rows, n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c, stride=stride)
+
+
+class _CheckedLabels(UnitLabels, frozen=True, eq=False):
+    def __post_init__(self) -> None:
+        """Nothing is asked: summaries hold counts that are valid."""
 
 
 def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: str) -> UnitLabels:
@@ -80,7 +92,7 @@ def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: s
     found = found.reshape(2, len(whole.values), len(blocks), BUCKETS)
     found[..., stray] += np.array((whole.b.T, whole.c.T)) - found.sum(axis=3)
     k_b, k_c = found
-    return UnitLabels(whole.rows, whole.values, k_b.sum(axis=0), k_c.sum(axis=0), k_b, k_c)
+    return _CheckedLabels(whole.rows, whole.values, k_b.sum(axis=0), k_c.sum(axis=0), k_b, k_c)
 
 
 def _of(block: Block, version: str, label: str, name: str) -> BucketCounts:

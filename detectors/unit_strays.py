@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors.arrays import Floats
 from detectors.batches import MeanBatch
-from detectors.unit_batches import BUCKETS, UnitBatch, checked
+from detectors.unit_batches import BUCKETS, CheckedUnits, UnitBatch
 from schemas.report import SLICE_MS
 
 
@@ -48,4 +48,4 @@ def with_strays(by_unit: UnitBatch, whole: MeanBatch, bucket: int) -> UnitBatch:
 
     n_b, sum_b = arm(by_unit.n_b, by_unit.sum_b, whole.n_b, whole.mean_b)
     n_c, sum_c = arm(by_unit.n_c, by_unit.sum_c, whole.n_c, whole.mean_c)
-    return checked(by_unit.rows, (n_b, sum_b, whole.m2_b), (n_c, sum_c, whole.m2_c))
+    return CheckedUnits(by_unit.rows, n_b, sum_b, whole.m2_b, n_c, sum_c, whole.m2_c)

@@ -10,26 +10,26 @@ import numpy as np
 from detectors.arrays import Floats
 from detectors.rows import Placed, placed
 from detectors.sequential.past import grown
-from detectors.unit_batches import BUCKETS, UnitBatch
+from detectors.unit_batches import BUCKETS, UnitBatch, UnitTotals
 
 
 class ClusteredSums(msgspec.Struct, frozen=True, eq=False):
-    """Sums over the blocks of all segments, linear in what the baseline is scaled and shifted by: one state serves
-    every margin. G groups of rows have G totals (:mod:`detectors.rows`); a single release has one.
+    """Sums over the blocks of all segments, linear in what changes the baseline: one state serves every margin.
+
+    G groups of rows have G totals (:mod:`detectors.rows`); a single release has one.
 
     Parameters
     ----------
-    psi : [G, 3, K] the parts of ψ that belong to the canary, to the baseline, and to a shift of the baseline by 1.
+    psi : [G, 3, K] by bucket: ψ against the baseline as it is, what a change of the baseline by 1 takes from it, and
+        φ = Σ p (x - m_b) over the baseline's values.
     w : [G] information, Σ n_c n_b / n.
     score : [G, 2] Σ w M2 / (n - 2) of the canary and of the baseline.
-    phi : [G, K] Σ p (x - m_b) over the baseline's values in each bucket.
-    phi_sq : [G] Σ p² (x - m_b)² over the same.
+    phi_sq : [G] Σ p² (x - m_b)² over the baseline's values.
     """
 
     psi: Floats
     w: Floats
     score: Floats
-    phi: Floats
     phi_sq: Floats
 
 
@@ -61,47 +61,47 @@ class Contrast(NamedTuple):
 
 def start_sums(groups: int = 1) -> ClusteredSums:
     """No block seen."""
-    psi, phi = np.zeros((groups, 3, BUCKETS)), np.zeros((groups, BUCKETS))
-    return ClusteredSums(psi, np.zeros(groups), np.zeros((groups, 2)), phi, np.zeros(groups))
+    return ClusteredSums(np.zeros((groups, 3, BUCKETS)), np.zeros(groups), np.zeros((groups, 2)), np.zeros(groups))
 
 
-def gain_of(batch: UnitBatch, *, shift_by: float = 1.0) -> Gain:
+def gain_of(batch: UnitBatch, totals: UnitTotals, *, relative: bool, shift_by: float = 1.0) -> Gain:
     """What blocks add, each of which has both arms.
 
     In a block with p = n_c / n and pooled mean m, bucket k adds ψ_k = (1-p) Σ_{c,k} (x-m) - p Σ_{b,k} (x-m). Over
-    the buckets this is the block's S = w (m_c - m_b) exactly. With a baseline of f x + d in place of x it is
-    ψ_k = ψ^c_k - f ψ^b_k - d ψ^1_k, because m is linear in f and d too.
+    the buckets this is the block's S = w (m_c - m_b) exactly. Of a changed baseline, (1+a) x or x + a in place of x,
+    it is ψ_k - a χ_k, because m is linear in a too. With l_k = (1-p) n_{c,k} - p n_{b,k}:
+
+    - ψ_k = (1-p) Σ_{c,k} x - p Σ_{b,k} x - m l_k
+    - χ_k = p Σ_{b,k} x + l_k Σ_b x / n when a is relative, p n_{b,k} + (1-p) l_k when it is not.
 
     Parameters
     ----------
-    batch : blocks with both arms, in buckets of BUCKETS.
-    shift_by : what a shift of 1 adds to the baseline in these blocks; a shift may mean another amount in each block.
+    batch, totals : blocks with both arms, in buckets of BUCKETS.
+    relative : whether a change of the baseline is relative to its values, or a shift of them.
+    shift_by : how large a shift of 1 is in these blocks; it may mean another amount in each block.
     """
     if batch.n_b.shape[1] != BUCKETS:
         raise ValueError(f"units are in {BUCKETS} buckets, found {batch.n_b.shape[1]}")
-    (n_b, sum_b, m2_b), (n_c, sum_c, m2_c) = batch.arms
-    columns = (n_b, n_c, sum_b, sum_c)
-    total_b, total_c, all_b, all_c = (np.add.reduce(column, axis=1, keepdims=True) for column in columns)
-    n = total_b + total_c
-    p = total_c / n
-    # Of the baseline's counts and values the part p, of the canary's 1 - p.
-    share_b, share_c = p * n_b, n_c - p * n_c
-    lean = (share_c - share_b) / n
-    psi = np.empty((batch.rows.size, 3, BUCKETS))
-    psi[:, 0] = sum_c - p * sum_c - lean * all_c
-    psi[:, 1] = p * sum_b
-    phi = psi[:, 1] - share_b * (all_b / total_b)
-    psi[:, 1] += lean * all_b
-    psi[:, 2] = (share_b + lean * total_b) * shift_by
-    p, n = p[:, 0], n[:, 0]
-    w = p * total_b[:, 0]
-    score = (w / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T
+    n_b, n_c, sum_b, sum_c = (total[:, 0] for total in totals)
+    (_, _, m2_b), (_, _, m2_c) = batch.arms
+    n = n_b + n_c
+    p, rest, mean, part = n_c / n, n_b / n, (sum_b + sum_c) / n, sum_b / n
+    # All three are linear in the buckets' counts and sums.
+    of = np.zeros((3, 4, batch.rows.size))
+    of[0] = mean * p, -mean * rest, -p, rest
+    if relative:
+        of[1, :3] = -part * p, part * rest, p
+    else:
+        of[1, :2] = shift_by * p * p, shift_by * rest * rest
+    of[2, 0], of[2, 2] = -p * (sum_b / n_b), p
+    columns = np.array((batch.n_b, batch.n_c, batch.sum_b, batch.sum_c)).swapaxes(0, 1)
     place = placed(batch.rows, batch.stride)
-    groups = place.of_totals(batch.stride)
-    psi, w = place.with_sums(psi), place.with_sums(w)
-    t = groups.where.size
-    totals = ClusteredSums(psi[:t], w[:t], *(place.summed(one) for one in (score, phi, p * p * m2_b)))
-    return Gain(place, psi, w, groups, totals)
+    assert place.of_totals is not None
+    psi, w = place.with_sums(of.transpose(2, 0, 1) @ columns), place.with_sums(p * n_b)
+    t = place.of_totals.where.size
+    score = (p * n_b / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T
+    summed = ClusteredSums(psi[:t], w[:t], place.summed(score), place.summed(p * p * m2_b))
+    return Gain(place, psi, w, place.of_totals, summed)
 
 
 def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
@@ -112,32 +112,30 @@ def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
         groups.plus(old.psi, new.psi),
         groups.plus(old.w, new.w),
         groups.plus(old.score, new.score),
-        groups.plus(old.phi, new.phi),
         groups.plus(old.phi_sq, new.phi_sq),
     )
 
 
-def contrast(sums: ClusteredSums, *, scale: Floats, shift: Floats) -> Contrast:
-    """The sums against a baseline of scale × x + shift.
+def contrast(sums: ClusteredSums, change: Floats, *, relative: bool) -> Contrast:
+    """The sums against a changed baseline.
 
     V_b = K/(K-1) (Σ_k ψ_k² - S²/K): the variance of S when buckets are independent, whatever goes on within one. A
     bucket is a cluster of the sandwich of Liang and Zeger (1986), Biometrika 73, with its correction for K.
 
     Parameters
     ----------
-    scale, shift : [G, A] of the baseline.
+    change : [G, A] amounts.
+    relative : as for :func:`gain_of`.
 
-    >>> batch = UnitBatch.of_counts(
-    ...     np.array([1]), n_b=np.ones((1, 200)), k_b=np.zeros((1, 200)), n_c=np.ones((1, 200)), k_c=np.ones((1, 200))
-    ... )
-    >>> found = contrast(add(start_sums(), gain_of(batch)), scale=np.ones((1, 1)), shift=np.zeros((1, 1)))
-    >>> found.s.tolist()
-    [[100.0]]
+    >>> one = np.ones((1, 200))
+    >>> batch = UnitBatch.of_counts(np.array([1]), n_b=one, k_b=0 * one, n_c=one, k_c=one)
+    >>> sums = add(start_sums(), gain_of(batch, batch.totals, relative=False))
+    >>> contrast(sums, np.array([[0.0, 0.5]]), relative=False).s.tolist()
+    [[100.0, 50.0]]
     """
-    of_canary, of_baseline, of_one = (sums.psi[:, None, part, :] for part in range(3))
-    psi = of_canary - scale[:, :, None] * of_baseline - shift[:, :, None] * of_one
-    s, v_b = spread_of(psi)
-    return Contrast(s, v_b, sums.score[:, :1] + scale**2 * sums.score[:, 1:])
+    s, v_b = spread_of(sums.psi[:, None, 0] - change[:, :, None] * sums.psi[:, None, 1])
+    scale = 1.0 + change if relative else np.ones_like(change)
+    return Contrast(s, v_b, sums.score[:, :1] + scale * scale * sums.score[:, 1:])
 
 
 def spread_of(psi: Floats) -> tuple[Floats, Floats]:
@@ -152,7 +150,8 @@ def design_effect(sums: ClusteredSums) -> Floats:
 
     Kish (1965), Survey Sampling, sec. 5.4. The baseline knows it long before the canary has units that come back.
     """
-    squares = np.einsum("rk,rk->r", sums.phi, sums.phi)
+    phi = sums.psi[:, 2]
+    squares = np.einsum("rk,rk->r", phi, phi)
     effect: Floats = np.maximum(1.0, squares / np.where(sums.phi_sq > 0, sums.phi_sq, np.inf))
     return effect
 
@@ -161,5 +160,5 @@ def grown_sums(sums: ClusteredSums, groups: int) -> ClusteredSums:
     """With zeros for new groups."""
     if groups <= sums.w.size:
         return sums
-    parts = (sums.psi, sums.w, sums.score, sums.phi, sums.phi_sq)
+    parts = (sums.psi, sums.w, sums.score, sums.phi_sq)
     return ClusteredSums(*(grown(part, groups, 0.0) for part in parts))

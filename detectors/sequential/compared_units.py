@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from detectors.sequential.clustered import Gain, gain_of
 from detectors.sequential.unit_mixture import Known, learned
-from detectors.unit_batches import UnitBatch
+from detectors.unit_batches import UnitBatch, UnitTotals
 
 
 class ComparedUnits(NamedTuple):
@@ -14,12 +14,13 @@ class ComparedUnits(NamedTuple):
 
     Parameters
     ----------
-    batch : all the blocks.
+    batch, totals : all the blocks.
     known : the baseline, with these blocks in its past.
     gain : what the blocks add that are evidence; None when there are none.
     """
 
     batch: UnitBatch
+    totals: UnitTotals
     known: Known
     gain: Gain | None
 
@@ -41,5 +42,10 @@ def compare_units(known: Known, batch: UnitBatch, prior_rate: float | None) -> C
     >>> found.gain.w.tolist(), compare_units(start_known(), batch, None).gain is None
     ([100.0, 100.0], True)
     """
-    after, ready = learned(known, batch, prior_rate)
-    return ComparedUnits(batch, after, gain_of(batch.take(ready)) if ready.any() else None)
+    totals, relative = batch.totals, prior_rate is None
+    after, ready = learned(known, batch, totals, prior_rate)
+    if all(ready.tolist()):
+        return ComparedUnits(batch, totals, after, gain_of(batch, totals, relative=relative))
+    pairs = batch.take(ready)
+    gain = gain_of(pairs, pairs.totals, relative=relative) if pairs.rows.size else None
+    return ComparedUnits(batch, totals, after, gain)

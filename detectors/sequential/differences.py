@@ -77,6 +77,10 @@ def scales(worse: Worse, amounts: Floats, mean: Floats) -> Floats:
     >>> scales("higher", np.array([0.0, 0.1]), np.array([5.0, -5.0])).tolist()
     [[1.0, 1.1], [1.0, 0.9]]
     """
+    return 1.0 + changes(amounts if worse == "higher" else -amounts, mean)
+
+
+def changes(amounts: Floats, mean: Floats) -> Floats:
+    """[m, G] how much of its values a baseline has more when its mean rises by relative amounts, which may be < 0."""
     sign = np.where(mean < 0, -1.0, 1.0)
-    factor: Floats = 1.0 + (1.0 if worse == "higher" else -1.0) * sign[:, None] * amounts
-    return factor
+    return sign[:, None] * amounts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.rows import height_of, placed
-from detectors.sequential.past import MEMORY_REQUESTS, N_MIN, PRIOR_REQUESTS, grown
+from detectors.sequential.past import MEMORY_REQUESTS, N_MIN, PRIOR_REQUESTS, Past, grown
 
 
 class PastRate(msgspec.Struct, frozen=True, eq=False):
@@ -24,18 +26,22 @@ class PastRate(msgspec.Struct, frozen=True, eq=False):
     mean: Floats
 
 
+P = TypeVar("P", PastRate, Past)
+
+
 def start_rate() -> PastRate:
     """Nothing known; one row, the total."""
     return PastRate(np.zeros(1), np.zeros(1))
 
 
-def learn_rates(past: PastRate, rows: Ints, *, n: Floats, k: Floats, stride: int | None = None) -> PastRate:
+def learn_rates(past: P, rows: Ints, *, n: Floats, k: Floats, stride: int | None = None) -> P:
     """The past with one more block of the baseline in each of some rows.
 
     Old trials lose weight first: n ← n exp(-n_new / MEMORY_REQUESTS). A total pools its segments.
 
     Parameters
     ----------
+    past : a mean's past learns of zeros and ones too, its squares stay as they are.
     rows, stride : [m] of segments, as :func:`detectors.rows.placed` takes them.
     n, k : [m] trials of the baseline in the new blocks, which may be 0, and how many of them are ones.
     """
@@ -47,7 +53,7 @@ def learn_rates(past: PastRate, rows: Ints, *, n: Floats, k: Floats, stride: int
     old_n = place.taken(known_n) * np.exp(-added_n / MEMORY_REQUESTS)
     new_n = old_n + added_n
     mean = (old_n * place.taken(known_mean) + place.with_sums(k)) / np.maximum(new_n, N_MIN)
-    return PastRate(place.replaced(known_n, new_n), place.replaced(known_mean, mean))
+    return msgspec.structs.replace(past, n=place.replaced(known_n, new_n), mean=place.replaced(known_mean, mean))
 
 
 def rate_of(past: PastRate, rows: Ints, prior: float) -> Floats:

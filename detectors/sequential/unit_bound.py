@@ -19,7 +19,7 @@ from detectors.sequential.clustered import (
     start_sums,
 )
 from detectors.sequential.compared_units import ComparedUnits, compare_units
-from detectors.sequential.differences import Worse, scales
+from detectors.sequential.differences import Worse, changes
 from detectors.sequential.unit_mixture import (
     Known,
     log_evidence,
@@ -143,7 +143,7 @@ class UnitBound(msgspec.Struct, frozen=True):
             # If the canary's rate were just at the margin.
             base = rates_of(known.past, self.prior_rate)[:, None]
             v = np.maximum(v, inflated * spread_at(base, amounts, sums.w))
-        v = np.maximum(v, w * rounding(known)[:, None])
+        v = np.maximum(v, w * rounding(known.mean)[:, None])
         size = np.abs(or_else(known.mean, 1.0))[:, None] if self.relative else np.ones((groups, 1))
         evidence = log_evidence(-np.sign(amounts) * found.s, v, w, tuned_rho(np.abs(amounts) * size, self.alpha))
         least: Floats = np.minimum.reduce(evidence.reshape(groups, len(signs), -1), axis=1)
@@ -151,10 +151,8 @@ class UnitBound(msgspec.Struct, frozen=True):
 
     def _against(self, sums: ClusteredSums, mean: Floats, amounts: Floats) -> Contrast:
         """The contrast with a baseline that is changed by each amount, which is relative to its mean [G] or is not."""
-        shape = (sums.w.size, amounts.size)
-        if self.relative:
-            return contrast(sums, scale=scales("higher", amounts, or_else(mean, 0.0)), shift=np.zeros(shape))
-        return contrast(sums, scale=np.ones(shape), shift=np.broadcast_to(amounts, shape))
+        change = changes(amounts, or_else(mean, 0.0)) if self.relative else amounts[None]
+        return contrast(sums, change, relative=self.relative)
 
 
 def spread_at(base: Floats, gap: Floats, w: Floats) -> Floats:

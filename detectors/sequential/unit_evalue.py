@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Final
 
 import msgspec
-import numpy as np
 
 from detectors.arrays import Floats, Ints, constant
 from detectors.sequential.compared_units import ComparedUnits, compare_units
-from detectors.sequential.differences import Worse, scales
+from detectors.sequential.differences import Worse, changes
 from detectors.sequential.row_weights import (
     newest_by_group,
     shared_out,
@@ -18,7 +18,7 @@ from detectors.sequential.row_weights import (
     weighted,
     weighted_by_group,
 )
-from detectors.sequential.unit_mixture import Known, log_evidence, or_else, rounding, start_known, tuned_rho
+from detectors.sequential.unit_mixture import Known, log_mean_evidence, start_known
 from detectors.sequential.unit_starts import (
     SPANS,
     Evidence,
@@ -32,8 +32,6 @@ from detectors.unit_batches import UnitBatch
 
 EFFECTS: Final = (0.05, 0.2, 0.8)
 """Effects, in standard deviations of a value, that the mixtures are tuned to."""
-
-_TUNED_ALPHA: Final = 0.05
 
 
 class UnitEvalueState(msgspec.Struct, frozen=True, eq=False):
@@ -68,6 +66,7 @@ class UnitEvalue(msgspec.Struct, frozen=True):
     ------
     ValueError : when a parameter is outside its domain.
 
+    >>> import numpy as np
     >>> gate = UnitEvalue(relative=False)
     >>> rng, state = np.random.default_rng(1), gate.start()
     >>> for _ in range(40):
@@ -115,7 +114,7 @@ class UnitEvalue(msgspec.Struct, frozen=True):
 
     def advanced(self, state: UnitEvalueState, compared: ComparedUnits) -> UnitEvalueState:
         """The same for a caller that has compared the blocks already."""
-        batch, known, gain = compared
+        batch, known, gain = compared.batch, compared.known, compared.gain
         weights = self._weights(state, batch.rows, batch.stride)
         starts = grown_starts(state.starts, self.spans, weights.size)
         if gain is not None:
@@ -147,28 +146,12 @@ class UnitEvalue(msgspec.Struct, frozen=True):
 
     def _harmful(self, psi: Floats, mean: Floats) -> Floats:
         """[m, K] the blocks' ψ against the baseline at the edge of what is tolerated, harm positive."""
-        of_canary, of_baseline, of_one = (psi[:, part] for part in range(3))
-        amount = constant((self.tolerance,))
-        if self.relative:
-            found = of_canary - scales(self.worse, amount, mean) * of_baseline
-        else:
-            found = of_canary - of_baseline - (amount if self.worse == "higher" else -amount) * of_one
-        harm: Floats = found if self.worse == "higher" else -found
+        sign = 1.0 if self.worse == "higher" else -1.0
+        amount = constant((sign * self.tolerance,))
+        change = changes(amount, mean) if self.relative else amount
+        harm: Floats = sign * (psi[:, 0] - change * psi[:, 1])
         return harm
 
     def _evidence(self, known: Known) -> Evidence:
         """What sums of each row are worth: the mean over the effects."""
-
-        def worth(s: Floats, v_b: Floats, w: Floats) -> Floats:
-            rows = s.shape[0]
-            sd, floor = np.ones(rows), np.zeros(rows)
-            size = min(rows, known.sd.size)
-            sd[:size], floor[:size] = or_else(known.sd[:size], 1.0), rounding(known)[:size]
-            r = tuned_rho(constant(self.effects) * sd[:, None], _TUNED_ALPHA)[:, None, :]
-            v = np.maximum(v_b, floor[:, None] * w)
-            each = log_evidence(s[..., None], v[..., None], w[..., None], r)
-            top = np.maximum.reduce(each, axis=-1)
-            mixed: Floats = top + np.log(np.add.reduce(np.exp(each - top[..., None]), axis=-1) / len(self.effects))
-            return mixed
-
-        return worth
+        return partial(log_mean_evidence, known, self.effects)

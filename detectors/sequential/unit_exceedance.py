@@ -181,7 +181,7 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         sums = state.recent if recent else state.overall
         between = state.gap or 0.0
         times = np.minimum(self._times(), _GAP_MAX / max(between, 1e-12))
-        found = contrast(sums, scale=np.ones(times.shape), shift=times)
+        found = contrast(sums, times, relative=False)
         base = rates_of(totals_of(state.fail.known, None).past, self._rate)[:, None]
         inflated = design_effect(state.overall)[:, None]
         at_edge = spread_at(base, times * between, sums.w)
@@ -206,7 +206,8 @@ class UnitExceedance(msgspec.Struct, frozen=True):
 
     def _bounded(self, state: UnitExceedanceState, batch: UnitBatch, between: float) -> UnitExceedanceState:
         """With the blocks in the sums of PASS; some of them have both arms."""
-        gain = gain_of(batch.take(batch.paired), shift_by=between)
+        pairs = batch.take(batch.totals.paired)
+        gain = gain_of(pairs, pairs.totals, relative=False, shift_by=between)
         overall, recent = add(state.overall, gain), add(state.recent, gain)
         gap = between if state.gap is None else state.gap
         return msgspec.structs.replace(state, gap=gap, overall=overall, recent=recent)

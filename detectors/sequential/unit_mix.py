@@ -10,18 +10,17 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, Ints
-from detectors.batches import MeanBatch
+from detectors.batches import CheckedMeans, MeanBatch
 from detectors.rows import height_of
-from detectors.sequential.clustered import start_sums
+from detectors.sequential.clustered import Gain, spread_of, start_sums
 from detectors.sequential.compared_units import compare_units
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.row_weights import shared_out, start_weights, weighted
 from detectors.sequential.unit_bound import UnitBound, UnitBoundState
-from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
-from detectors.sequential.unit_mixture import start_known
-from detectors.sequential.unit_starts import start_starts
+from detectors.sequential.unit_evalue import EFFECTS
+from detectors.sequential.unit_mixture import log_mean_evidence, start_known
 from detectors.state_rows import rearranged
-from detectors.unit_batches import UnitBatch
+from detectors.unit_batches import BUCKETS, UnitBatch, UnitTotals
 from detectors.unit_label_batches import UnitLabels
 from schemas.event import OTHER
 
@@ -29,6 +28,13 @@ VALUES_MAX: Final = 16
 """Values with evidence of their own, the last of them ``other``: each needs sums over all buckets of units."""
 
 _PRIOR_SHARE: Final = 0.05
+
+
+class Bets(msgspec.Struct, frozen=True, eq=False):
+    """Sums by row since a value began to bet: [rows, 2, K] ψ of a share that rose and of one that fell, information."""
+
+    psi: Floats
+    w: Floats
 
 
 class UnitMixState(msgspec.Struct, frozen=True, eq=False):
@@ -39,16 +45,15 @@ class UnitMixState(msgspec.Struct, frozen=True, eq=False):
     Parameters
     ----------
     values : V names, in the order in which they appeared.
-    rose, fell : evidence that a share rose or fell.
-    bound : sums that exclude both.
+    bets : on shares that rose or fell.
+    bound : what is known of the baseline, and sums that exclude both.
     effect : the shares.
     value_weight : [V, R] log weights of the values in each row's e-value.
     log_weight : [R] log weights of the rows in the gate's.
     """
 
     values: tuple[str, ...]
-    rose: UnitEvalueState
-    fell: UnitEvalueState
+    bets: Bets
     bound: UnitBoundState
     effect: EffectState
     value_weight: Floats
@@ -94,17 +99,12 @@ class UnitMix(msgspec.Struct, frozen=True):
             raise ValueError(f"UnitMix: alpha must be within (0, 0.5), found {self.alpha}")
 
     @property
-    def _sides(self) -> tuple[UnitEvalue, UnitEvalue]:
-        return _sides(self.tolerance)
-
-    @property
     def _bound(self) -> UnitBound:
         return _bound(self.margins, self.alpha)
 
     def start(self) -> UnitMixState:
         """Nothing known."""
-        rose, fell = (side.start() for side in self._sides)
-        return UnitMixState((), rose, fell, self._bound.start(), Effect().start(), np.zeros((0, 1)), start_weights())
+        return UnitMixState((), _start_bets(), self._bound.start(), Effect().start(), np.zeros((0, 1)), start_weights())
 
     def restart(self, state: UnitMixState) -> UnitMixState:
         """No evidence since the last step, with all else kept."""
@@ -122,13 +122,11 @@ class UnitMix(msgspec.Struct, frozen=True):
         meant = [_meant(name, before if name in before else state.values, seen.values) for name in state.values]
         batch = seen.counted([(), *meant], state.log_weight.size)
         compared = compare_units(state.bound.known, batch, _PRIOR_SHARE)
-        rose, fell = self._sides
         state = msgspec.structs.replace(
             state,
-            rose=rose.advanced(state.rose, compared),
-            fell=fell.advanced(state.fell, compared),
+            bets=state.bets if compared.gain is None else self._with_gain(state.bets, compared.gain),
             bound=self._bound.advanced(state.bound, compared),
-            effect=Effect().observe(state.effect, means_of(batch)),
+            effect=Effect().observe(state.effect, means_of(batch, compared.totals)),
         )
         return self._with_capital(state, len(fresh)) if fresh else state
 
@@ -166,11 +164,18 @@ class UnitMix(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(found, low=None, high=None)
 
     def _log_e(self, state: UnitMixState) -> Floats:
-        """[V, R] log e-value of "its share changed"."""
-        rose, fell = self._sides
-        both = np.logaddexp(rose.harm(state.rose), fell.harm(state.fell)) - log(2.0)
+        """[V, R] log e-value of "its share changed": the mean of those of both directions."""
+        s, v_b = spread_of(state.bets.psi)
+        sides = log_mean_evidence(state.bound.known, EFFECTS, s, v_b, state.bets.w[:, None])
+        both = np.logaddexp(sides[:, 0], sides[:, 1]) - log(2.0)
         each: Floats = both.reshape(-1, state.log_weight.size)[1:]
         return each
+
+    def _with_gain(self, bets: Bets, gain: Gain) -> Bets:
+        """With what blocks add, against a share that is the tolerance higher, and one that is as much lower."""
+        rise, away = gain.psi[:, 0], self.tolerance * gain.psi[:, 1]
+        harm = np.stack((rise - away, -rise - away), axis=1)
+        return Bets(gain.place.plus(bets.psi, harm), gain.place.plus(bets.w, gain.w))
 
     def _together(self, state: UnitMixState, value_weight: Floats) -> Floats:
         """[R] log e-value of the first values, as many as have a weight."""
@@ -201,19 +206,13 @@ class UnitMix(msgspec.Struct, frozen=True):
         capital = self._together(state, state.value_weight)
         old = np.arange((1 + total) * rows)
         old[(1 + total - fresh) * rows :] = -1
-        rose, fell = (
-            msgspec.structs.replace(side, starts=rearranged(side.starts, start_starts(()), old))
-            for side in (state.rose, state.fell)
-        )
         kept = state.value_weight + (log((total - fresh) / total) if total > fresh else 0.0)
         weights = np.concatenate([kept, np.tile(capital - log(total), (fresh, 1))])
-        return msgspec.structs.replace(state, rose=rose, fell=fell, value_weight=weights)
+        return msgspec.structs.replace(state, bets=rearranged(state.bets, _start_bets(), old), value_weight=weights)
 
 
-@lru_cache(maxsize=64)
-def _sides(tolerance: float) -> tuple[UnitEvalue, UnitEvalue]:
-    rose = UnitEvalue(tolerance=tolerance, relative=False, prior_rate=_PRIOR_SHARE, spans=())
-    return rose, msgspec.structs.replace(rose, worse="lower")
+def _start_bets() -> Bets:
+    return Bets(np.zeros((1, 2, BUCKETS)), np.zeros(1))
 
 
 @lru_cache(maxsize=64)
@@ -223,11 +222,9 @@ def _bound(margins: tuple[float, ...], alpha: float) -> UnitBound:
 
 def _rearranged(state: UnitMixState, old: Ints) -> UnitMixState:
     """With other rows, as :func:`detectors.state_rows.rearranged` takes them; weights as they are."""
-    rose, fell = (side.start() for side in _sides(0.0))
     return msgspec.structs.replace(
         state,
-        rose=rearranged(state.rose, rose, old),
-        fell=rearranged(state.fell, fell, old),
+        bets=rearranged(state.bets, _start_bets(), old),
         bound=msgspec.structs.replace(state.bound, known=rearranged(state.bound.known, start_known(), old)),
         effect=rearranged(state.effect, Effect().start(), old),
     )
@@ -250,12 +247,11 @@ def _with_values(state: UnitMixState, fresh: tuple[str, ...]) -> UnitMixState:
     return msgspec.structs.replace(moved, values=(*state.values, *fresh), bound=bound)
 
 
-def means_of(batch: UnitBatch) -> MeanBatch:
+def means_of(batch: UnitBatch, totals: UnitTotals) -> MeanBatch:
     """The batch as if every value were on its own."""
-    n_b, n_c = batch.n_b.sum(axis=1), batch.n_c.sum(axis=1)
-    mean_b, mean_c = (total.sum(axis=1) / np.maximum(n, 1.0) for total, n in ((batch.sum_b, n_b), (batch.sum_c, n_c)))
-    baseline = {"n_b": n_b, "mean_b": mean_b, "m2_b": batch.m2_b}
-    return MeanBatch(batch.rows, **baseline, n_c=n_c, mean_c=mean_c, m2_c=batch.m2_c, stride=batch.stride)
+    n_b, n_c, sum_b, sum_c = (total[:, 0] for total in totals)
+    mean_b, mean_c = sum_b / np.maximum(n_b, 1.0), sum_c / np.maximum(n_c, 1.0)
+    return CheckedMeans(batch.rows, n_b, mean_b, batch.m2_b, n_c, mean_c, batch.m2_c, batch.stride)
 
 
 def _admitted(known: tuple[str, ...], occurring: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,13 +8,15 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Flags, Floats
+from detectors.arrays import Flags, Floats, constant
 from detectors.rows import height_of, placed
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, spread, start_past
-from detectors.unit_batches import UnitBatch
+from detectors.sequential.past_rate import learn_rates
+from detectors.unit_batches import UnitBatch, UnitTotals
 
 _CV_MIN: Final = 1e-9
+_TUNED_ALPHA: Final = 0.05
 
 
 class Known(msgspec.Struct, frozen=True, eq=False):
@@ -36,29 +38,29 @@ def start_known() -> Known:
     return Known(start_past(), np.full(1, np.nan), np.full(1, np.nan))
 
 
-def learned(known: Known, batch: UnitBatch, prior_rate: float | None) -> tuple[Known, Flags]:
+def learned(known: Known, batch: UnitBatch, totals: UnitTotals, prior_rate: float | None) -> tuple[Known, Flags]:
     """With a batch of blocks in the past, and which of the blocks are evidence: both arms, and a spread known before.
 
     Parameters
     ----------
     known : is not changed.
-    batch : at least one block.
+    batch, totals : at least one block.
     prior_rate : for zeros and ones the rate expected before anything was seen; None for other values.
     """
-    rows = height_of(batch.rows)
+    rows, stride, height = batch.rows, batch.stride, height_of(batch.rows)
+    n_b, sum_b = totals.n_b[:, 0], totals.sum_b[:, 0]
     if prior_rate is None:
-        mean, sd = spread(known.past, rows)
+        mean, sd = spread(known.past, height)
+        ready: Flags = totals.paired & ~np.isnan(sd[rows])
+        past = learn(known.past, rows, n=n_b, mean=sum_b / np.maximum(n_b, 1.0), m2=batch.m2_b, stride=stride)
     else:
-        mean = grown(rates_of(known.past, prior_rate), rows, prior_rate)
+        mean = grown(rates_of(known.past, prior_rate), height, prior_rate)
         sd = np.sqrt(np.maximum(mean * (1.0 - mean), 0.0))
-    total = np.add.reduce(batch.n_b, axis=1)
-    ready: Flags = (total > 0) & (np.add.reduce(batch.n_c, axis=1) > 0) & ~np.isnan(sd[batch.rows])
-    average = np.add.reduce(batch.sum_b, axis=1) / np.maximum(total, 1.0)
-    past = learn(known.past, batch.rows, n=total, mean=average, m2=batch.m2_b, stride=batch.stride)
-    fixed_mean, fixed_sd = grown(known.mean, rows, np.nan), grown(known.sd, rows, np.nan)
+        ready, past = totals.paired, learn_rates(known.past, rows, n=n_b, k=sum_b, stride=stride)
+    fixed_mean, fixed_sd = grown(known.mean, height, np.nan), grown(known.sd, height, np.nan)
     unknown = np.isnan(fixed_mean)
     if unknown.any() and ready.any():
-        where = placed(batch.rows[ready], batch.stride).where
+        where = placed(rows[ready], stride).where
         first = where[unknown[where]]
         fixed_mean, fixed_sd = fixed_mean.copy(), fixed_sd.copy()
         fixed_mean[first], fixed_sd[first] = mean[first], sd[first]
@@ -89,15 +91,32 @@ def _rho_of_one(alpha: float) -> float:
     return best_rho(1.0, alpha, one_sided=True) * float(tuned_time(one, one, alpha)[0])
 
 
-def rounding(known: Known) -> Floats:
+def rounding(mean: Floats) -> Floats:
     """[R] a floor on variances for each unit of w, above what rounding leaves of a metric that never varies."""
-    floor: Floats = (_CV_MIN * or_else(known.mean, 0.0)) ** 2
-    return floor
+    return np.square(_CV_MIN * or_else(mean, 0.0))
 
 
 def or_else(numbers: Floats, fill: float) -> Floats:
     """The numbers, with something in place of NaN."""
     return np.where(np.isnan(numbers), fill, numbers)
+
+
+def log_mean_evidence(known: Known, effects: tuple[float, ...], s: Floats, v_b: Floats, w: Floats) -> Floats:
+    """[R, J] log of the mean evidence of mixtures that are tuned to different effects.
+
+    Parameters
+    ----------
+    known : of R rows or fewer; it tunes the mixtures.
+    effects : in standard deviations of a value, each > 0.
+    s, v_b, w : [R, J] sums, their variances over units, information.
+    """
+    rows = len(s)
+    mean, sd = grown(known.mean, rows, np.nan), or_else(grown(known.sd, rows, np.nan), 1.0)
+    v = np.maximum(v_b, rounding(mean)[:, None] * w)
+    each = log_evidence(s, v, w, tuned_rho(constant(effects)[:, None] * sd, _TUNED_ALPHA)[:, :, None])
+    top = np.maximum.reduce(each, axis=0)
+    average: Floats = top + np.log(np.add.reduce(np.exp(each - top), axis=0) / len(effects))
+    return average
 
 
 def log_evidence(s: Floats, v: Floats, w: Floats, r: Floats) -> Floats:

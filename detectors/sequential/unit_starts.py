@@ -27,7 +27,7 @@ class Starts(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    psi : [R, J, K] Σ ψ of each bucket since the start.
+    psi : [R, J, K] Σ ψ of each bucket since the start; of no meaning before it, as are its w.
     w : [R, J] information since the start.
     log_capital : [R, J] log of what is bet on the start; -inf while there is none.
     rest : [R] what is not bet: on starts to come, and what ended starts have left.
@@ -99,9 +99,8 @@ def advance_starts(
         weight = 0.5 / len(spans) / (SLOT_CONSTANT * order * np.log(order) ** 2)
         psi[opening, slot], w[opening, slot], capital[opening, slot] = 0.0, 0.0, np.log(weight)
         rest[opening] -= weight
-    alive = place.taken(capital) > -np.inf
-    psi = place.plus(psi, np.where(alive[:, :, None], block[0][:, None, :], 0.0))
-    w = place.plus(w, np.where(alive, block[1][:, None], 0.0))
+    # Also of starts that are still to come, which nothing is bet on: their sums begin anew with them.
+    psi, w = place.plus(psi, block[0][:, None, :]), place.plus(w, block[1][:, None])
     return Starts(psi, w, capital, rest, place.replaced(starts.moments, now + 1))
 
 

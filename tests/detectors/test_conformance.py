@@ -413,10 +413,9 @@ def unit_mix(detector: UnitMix) -> Case:
         gates = (detector.harm(state), detector.excluded(state), detector.excluded(state, recent=True))
         return [float(value) for said in gates for value in np.ravel(said)]
 
-    def broken(bad: float) -> Callable[[], UnitBatch]:
+    def broken(bad: float) -> Callable[[], UnitLabels]:
         one = np.ones((1, BUCKETS))
-        labels = UnitLabels(np.array([1]), ("a",), one, one, one[None], one[None] * bad)
-        return lambda: labels.counted([("a",)], 2)
+        return lambda: UnitLabels(np.array([1]), ("a",), one, one, one[None], one[None] * bad)
 
     return Case(
         detector,
@@ -425,7 +424,7 @@ def unit_mix(detector: UnitMix) -> Case:
         says=says,
         draw=draw,
         nothing=0.0,
-        refused=tuple(broken(bad) for bad in (np.nan, np.inf)),
+        refused=tuple(broken(bad) for bad in (np.nan, np.inf, -np.inf)),
     )
 
 
