@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bench.unit_beats import Beat, unit_beats
+from detectors.state_codec import encode_state
 from detectors.summaries.counts import Counts
 from detectors.summaries.measure import Measure
 from detectors.summaries.rate import Rate
@@ -100,7 +102,23 @@ def evaluation_ms(gates: int, segments: int, rounds: int = 60, *, by_unit: bool 
     after = states[-rounds:]
     ruled = median_ms(lambda index: rule(plan, after[index], running=("v2",), for_share_ppm=500_000), rounds)
     told = median_ms(lambda index: assess(plan, after[index], running=("v2",), for_share_ppm=500_000), rounds)
-    return {"observe_ms": observed, "rule_ms": ruled, "evaluation_ms": observed + ruled, "in_words_ms": told}
+    state_kb = len(encode_state(after[-1])) / 1_000
+    times = {"observe_ms": observed, "rule_ms": ruled, "evaluation_ms": observed + ruled, "in_words_ms": told}
+    return {**times, "state_kb": state_kb}
+
+
+def mix_by_unit(values: int, segments: int = 10, rounds: int = 60) -> dict[str, float]:
+    """Median CPU time of an evaluation of one output mix where users are counted, and the size of its state."""
+    head, metrics = plan_of(1, "unit"), plan_of(5, "unit").metrics
+    plan, times = msgspec.structs.replace(head, metrics=metrics[4:]), []
+    state = start_judge(plan)
+    for index, beat in enumerate(unit_beats(segments, 2 * rounds, values), 1):
+        start = time.process_time()
+        state = observe(plan, state, beat, beat_end_ms=BEAT_MS * index)
+        rule(plan, state, running=("v2",), for_share_ppm=500_000)
+        times.append(time.process_time() - start)
+    evaluation_ms = 1_000 * float(np.median(times[rounds:]))
+    return {"values": values, "evaluation_ms": evaluation_ms, "state_kb": len(encode_state(state)) / 1_000}
 
 
 def releases_per_minute(releases: int) -> float:
@@ -123,6 +141,7 @@ def main() -> None:
     found = {
         "evaluations": rows,
         "by_unit": by_unit,
+        "mixes": [mix_by_unit(values) for values in (2, 8, 16)],
         "numpy_ms": numpy_ms(),
         "releases_per_minute": releases_per_minute(releases),
     }

@@ -91,17 +91,21 @@ def nab_table(found: dict[str, Any]) -> str:
 
 def judgement_table(found: dict[str, Any]) -> str:
     """CPU time of an evaluation, and simulated releases a minute."""
-    head = "| counted | gates | segments | observe | rule | evaluation | the same in words |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
+    head = "| counted | gates | segments | observe | rule | evaluation | the same in words | state |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
     for counted, rows in (("requests", found["evaluations"]), ("users", found["by_unit"])):
         for row in rows:
             times = (row[key] for key in ("observe_ms", "rule_ms", "evaluation_ms", "in_words_ms"))
             shown = " | ".join(f"{ms:.2f} ms" for ms in times)
-            lines.append(f"| {counted} | {row['gates']} | {row['segments']} | {shown} |")
+            lines.append(f"| {counted} | {row['gates']} | {row['segments']} | {shown} | {row['state_kb']:,.0f} KB |")
+    mixes = [(f"{m['values']}", f"{m['evaluation_ms']:.2f} ms and {m['state_kb']:,.0f} KB") for m in found["mixes"]]
+    said = ", ".join(f"{values} values {cost}" for values, cost in mixes)
     per_minute, calls_ms = found["releases_per_minute"], found["numpy_ms"]
     return "\n".join(
         [
             *lines,
+            "",
+            f"One output mix by ten segments, users counted, takes with {said}.",
             "",
             f"One after another, a core simulates **{per_minute:.1f}** one-hour releases with three gates a minute. "
             f"A thousand numpy calls on arrays of this size took {calls_ms:.2f} ms in the same run.",

@@ -18,22 +18,27 @@ from schemas.unit_hash import UNIT_BUCKETS
 Beat = dict[tuple[str, str], Summary]
 
 
-def unit_beats(segments: int, count: int) -> list[Beat]:
-    """Beats with a hundred requests of different users in each segment, five of them of the canary; fixed seed."""
+def unit_beats(segments: int, count: int, values: int = 2) -> list[Beat]:
+    """Beats with a hundred requests of different users in each segment, five of them of the canary; fixed seed.
+
+    A tenth of the answers have another value of the label than the first, each of ``values - 1`` as often.
+    """
     rng = np.random.default_rng(1)
     arms = (("v1", 95), ("v2", 5))
     return [
-        {(version, f"s{index}"): _arm(rng, n) for index in range(segments) for version, n in arms} for _ in range(count)
+        {(version, f"s{index}"): _arm(rng, n, values) for index in range(segments) for version, n in arms}
+        for _ in range(count)
     ]
 
 
-def _arm(rng: np.random.Generator, n: int) -> Summary:
+def _arm(rng: np.random.Generator, n: int, number: int) -> Summary:
     bucket = rng.integers(0, UNIT_BUCKETS, n)
     failed, cut = (rng.random(n) < 0.01).astype(np.int64), rng.random(n) < 0.1
     values = {"latency_ms": rng.lognormal(5.0, 0.5, n), "values.tokens_out": rng.lognormal(5.0, 0.5, n)}
     # Ingest keeps bins by bucket for the metrics of which a quantile is judged.
     bins = {"latency_ms": bin_of(values["latency_ms"]).astype(np.int64), "values.tokens_out": np.zeros_like(bucket)}
-    labels = {name: chosen for name, chosen in (("length", cut), ("stop", ~cut)) if chosen.any()}
+    value = np.where(cut, np.arange(n) % (number - 1) + 1, 0)
+    labels = {f"value-{which}": value == which for which in np.unique(value).tolist()}
     return Summary(
         Rate(n, int(failed.sum())),
         {name: Measure.of(found) for name, found in values.items()},

@@ -154,12 +154,12 @@ def test_the_state_survives_a_restart() -> None:
 
 
 def test_the_state_is_bounded() -> None:
-    """With four gates on units and one segment a release's state stays below two megabytes, however long it runs."""
+    """With four gates on units and one segment a release's state stays below 200 KB, however long it runs."""
     plan, visitors = plan_of(), Visitors(8)
     state = after(plan, visitors, 300)
     size = len(encode_state(state))
     assert len(encode_state(after(plan, visitors, 300, state))) < size + 20_000
-    assert size < 2_000_000
+    assert size < 200_000
 
 
 def test_the_interval_is_wider_where_users_resemble_themselves() -> None:
