@@ -18,7 +18,8 @@ from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.sequential.unit_exceedance import Edges, UnitExceedance, UnitExceedanceState, UnitTails
-from detectors.sequential.unit_mix import UnitMix, UnitMixState
+from detectors.sequential.unit_mix import UnitMix
+from detectors.sequential.unit_mix_state import UnitMixState
 from detectors.summaries.log_histogram import LogHistogram
 from detectors.unit_batches import UnitBatch, unit_exceedance_batches, unit_mean_batch, unit_rate_batch
 from detectors.unit_label_batches import unit_labels

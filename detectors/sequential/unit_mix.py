@@ -9,18 +9,19 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.arrays import Floats, Ints
+from detectors.arrays import Floats
 from detectors.batches import CheckedMeans, MeanBatch
 from detectors.rows import height_of
-from detectors.sequential.clustered import Gain, spread_of, start_sums
+from detectors.sequential.clustered import Gain, spread_of
 from detectors.sequential.compared_units import compare_units
-from detectors.sequential.effect import Effect, EffectState, Estimate
+from detectors.sequential.effect import Effect, Estimate
 from detectors.sequential.row_weights import shared_out, start_weights, weighted
-from detectors.sequential.unit_bound import UnitBound, UnitBoundState
+from detectors.sequential.unit_bound import UnitBound
 from detectors.sequential.unit_evalue import EFFECTS
-from detectors.sequential.unit_mixture import log_mean_evidence, start_known
+from detectors.sequential.unit_mix_state import Bets, UnitMixState, start_bets, with_rows, with_values
+from detectors.sequential.unit_mixture import log_mean_evidence
 from detectors.state_rows import rearranged
-from detectors.unit_batches import BUCKETS, UnitBatch, UnitTotals
+from detectors.unit_batches import UnitBatch, UnitTotals
 from detectors.unit_label_batches import UnitLabels
 from schemas.event import OTHER
 
@@ -28,36 +29,6 @@ VALUES_MAX: Final = 16
 """Values with evidence of their own, the last of them ``other``: each needs sums over all buckets of units."""
 
 _PRIOR_SHARE: Final = 0.05
-
-
-class Bets(msgspec.Struct, frozen=True, eq=False):
-    """Sums by row since a value began to bet: [rows, 2, K] ψ of a share that rose and of one that fell, information."""
-
-    psi: Floats
-    w: Floats
-
-
-class UnitMixState(msgspec.Struct, frozen=True, eq=False):
-    """What is known of the values, each with a group of R rows (:mod:`detectors.rows`): the total, then segments.
-
-    Group 0 is a value that was never seen, group 1 + v is ``values[v]``.
-
-    Parameters
-    ----------
-    values : V names, in the order in which they appeared.
-    bets : on shares that rose or fell.
-    bound : what is known of the baseline, and sums that exclude both.
-    effect : the shares.
-    value_weight : [V, R] log weights of the values in each row's e-value.
-    log_weight : [R] log weights of the rows in the gate's.
-    """
-
-    values: tuple[str, ...]
-    bets: Bets
-    bound: UnitBoundState
-    effect: EffectState
-    value_weight: Floats
-    log_weight: Floats
 
 
 class UnitMix(msgspec.Struct, frozen=True):
@@ -104,7 +75,7 @@ class UnitMix(msgspec.Struct, frozen=True):
 
     def start(self) -> UnitMixState:
         """Nothing known."""
-        return UnitMixState((), _start_bets(), self._bound.start(), Effect().start(), np.zeros((0, 1)), start_weights())
+        return UnitMixState((), start_bets(), self._bound.start(), Effect().start(), np.zeros((0, 1)), start_weights())
 
     def restart(self, state: UnitMixState) -> UnitMixState:
         """No evidence since the last step, with all else kept."""
@@ -117,7 +88,7 @@ class UnitMix(msgspec.Struct, frozen=True):
         state, before = self._with_rows(state, height_of(seen.rows)), state.values
         fresh = _admitted(before, seen.values)
         if fresh:
-            state = _with_values(state, fresh)
+            state = with_values(state, fresh)
         # What ``other`` stands for was settled before these blocks.
         meant = [_meant(name, before if name in before else state.values, seen.values) for name in state.values]
         batch = seen.counted([(), *meant], state.log_weight.size)
@@ -192,7 +163,7 @@ class UnitMix(msgspec.Struct, frozen=True):
         old = np.where(np.arange(rows) < before, groups + np.arange(rows), -1).ravel()
         equal = np.full((len(state.values), rows - before), -log(max(len(state.values), 1)))
         return msgspec.structs.replace(
-            _rearranged(state, old),
+            with_rows(state, old),
             value_weight=np.concatenate([state.value_weight, equal], axis=1),
             log_weight=shared_out(state.log_weight, self.harm(state), rows),
         )
@@ -208,43 +179,12 @@ class UnitMix(msgspec.Struct, frozen=True):
         old[(1 + total - fresh) * rows :] = -1
         kept = state.value_weight + (log((total - fresh) / total) if total > fresh else 0.0)
         weights = np.concatenate([kept, np.tile(capital - log(total), (fresh, 1))])
-        return msgspec.structs.replace(state, bets=rearranged(state.bets, _start_bets(), old), value_weight=weights)
-
-
-def _start_bets() -> Bets:
-    return Bets(np.zeros((1, 2, BUCKETS)), np.zeros(1))
+        return msgspec.structs.replace(state, bets=rearranged(state.bets, start_bets(), old), value_weight=weights)
 
 
 @lru_cache(maxsize=64)
 def _bound(margins: tuple[float, ...], alpha: float) -> UnitBound:
     return UnitBound(margins, worse="either", relative=False, prior_rate=_PRIOR_SHARE, alpha=alpha)
-
-
-def _rearranged(state: UnitMixState, old: Ints) -> UnitMixState:
-    """With other rows, as :func:`detectors.state_rows.rearranged` takes them; weights as they are."""
-    return msgspec.structs.replace(
-        state,
-        bets=rearranged(state.bets, _start_bets(), old),
-        bound=msgspec.structs.replace(state.bound, known=rearranged(state.bound.known, start_known(), old)),
-        effect=rearranged(state.effect, Effect().start(), old),
-    )
-
-
-def _with_values(state: UnitMixState, fresh: tuple[str, ...]) -> UnitMixState:
-    """With groups for new values: what is known of them are the zeros before they were seen."""
-    groups, rows = 1 + len(state.values), state.log_weight.size
-    known, group = np.arange(groups * rows), np.arange(groups)
-    none = np.zeros(len(fresh) * rows, dtype=np.int64)
-    moved = _rearranged(state, np.concatenate([known, none - 1]))
-    zeros = np.concatenate([known, np.tile(np.arange(rows), len(fresh))])
-    sums = {
-        name: rearranged(
-            getattr(state.bound, name), start_sums(), np.concatenate([group, np.zeros(len(fresh), dtype=np.int64)])
-        )
-        for name in ("overall", "recent")
-    }
-    bound = UnitBoundState(rearranged(state.bound.known, start_known(), zeros), **sums)
-    return msgspec.structs.replace(moved, values=(*state.values, *fresh), bound=bound)
 
 
 def means_of(batch: UnitBatch, totals: UnitTotals) -> MeanBatch:

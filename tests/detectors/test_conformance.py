@@ -38,7 +38,8 @@ from detectors.sequential.sample_ratio import SampleRatio, SampleRatioState
 from detectors.sequential.unit_bound import UnitBound, UnitBoundState
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.sequential.unit_exceedance import UnitExceedance, UnitExceedanceState, UnitTails
-from detectors.sequential.unit_mix import UnitMix, UnitMixState
+from detectors.sequential.unit_mix import UnitMix
+from detectors.sequential.unit_mix_state import UnitMixState
 from detectors.split_batches import SplitBatch
 from detectors.state_codec import decode_state, encode_state
 from detectors.summaries.counts import Counts

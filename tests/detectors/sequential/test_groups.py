@@ -17,6 +17,7 @@ from detectors.sequential.mean_evalue import MeanEvalue
 from detectors.sequential.onset import log_by_group
 from detectors.sequential.unit_bound import UnitBound
 from detectors.sequential.unit_evalue import UnitEvalue
+from detectors.sequential.unit_mixture import totals_of
 from detectors.unit_batches import BUCKETS, UnitBatch
 
 RELEASES, SEGMENTS = 5, 4
@@ -88,6 +89,9 @@ def assert_same(gate: Any, together: Any, apart: list[Any]) -> None:
         assert not alone[own.shape[0] :].any()
         past = past_of(together)[release * STRIDE : (release + 1) * STRIDE]
         np.testing.assert_allclose(past[: past_of(state).size], past_of(state)[: past.size], rtol=1e-12)
+        if of_totals:
+            total = totals_of(together.known, STRIDE).past.mean[release : release + 1]
+            np.testing.assert_allclose(total, past_of(state)[: total.size], rtol=1e-12)
     if hasattr(gate, "harm"):
         by_unit = isinstance(gate, UnitEvalue)
         found = gate.by_group(together, STRIDE) if by_unit else log_by_group(together.mixture, STRIDE)
