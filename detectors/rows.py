@@ -26,7 +26,40 @@ _REMEMBERED_MAX: Final = 512
 _TOTAL: Final = np.zeros(1, dtype=np.int64)
 
 
-class Placed(msgspec.Struct, frozen=True, eq=False):
+class Places(msgspec.Struct, frozen=True, eq=False):
+    """Rows of arrays that are read and written.
+
+    Parameters
+    ----------
+    where : int64 [k] the rows.
+    height : how many rows an array needs at least to hold them.
+    whole : of so many rows these are all, and in order, so that they need no index; -1 when no array is like that.
+    """
+
+    where: Ints
+    height: int
+    whole: int
+
+    def plus(self, known: Floats, gain: Floats) -> Floats:
+        """[R, …] a running sum of all rows, with a gain [k, …] of these."""
+        if len(known) == self.whole:
+            return known + gain
+        return self.replaced(known, self.taken(known) + gain)
+
+    def taken(self, known: Numbers) -> Numbers:
+        """[k, …] what is known of these rows, of [R, …] of all; not to be changed."""
+        return known if len(known) == self.whole else known.take(self.where, axis=0)
+
+    def replaced(self, known: Numbers, new: Numbers) -> Numbers:
+        """[R, …] what is known of all rows, with something new of these."""
+        if len(known) == self.whole:
+            return new
+        after = known.copy()
+        after[self.where] = new
+        return after
+
+
+class Placed(Places, frozen=True, eq=False):
     """Where the values of some segments go: into the totals of their groups, and into rows of their own.
 
     Parameters
@@ -34,17 +67,12 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
     where : int64 [t + m] the t totals, then the m segments' rows.
     group : for each segment the index of its group among the t.
     starts : where each group begins among the segments; None when there is one group.
-    height : how many rows an array needs at least to hold them.
-    whole : of so many rows these are all, and in order, so that they need no index; -1 when no array is like that.
-    of_totals : where their groups' sums go in arrays that have one row for each group, its total alone.
+    totals : [t] where the totals go in arrays that have one row for each group.
     """
 
-    where: Ints
     group: Ints | int
     starts: Ints | None
-    height: int
-    whole: int = -1
-    of_totals: Placed | None = None
+    totals: Places
 
     def summed(self, x: Floats) -> Floats:
         """[t, …] of each group, from [m, …] of the segments."""
@@ -61,24 +89,6 @@ class Placed(msgspec.Struct, frozen=True, eq=False):
         """Running sums by row [R, …], each with the values of the segments [m, …] and their groups' sums added."""
         gain = self.with_sums(x)
         return tuple([self.plus(known, gain) for known in sums])
-
-    def plus(self, known: Floats, gain: Floats) -> Floats:
-        """[R, …] the same of one running sum, for a gain that has its groups' sums already (:meth:`with_sums`)."""
-        if len(known) == self.whole:
-            return known + gain
-        return self.replaced(known, self.taken(known) + gain)
-
-    def taken(self, known: Numbers) -> Numbers:
-        """[t + m, …] what is known of these rows, of [R, …] of all; not to be changed."""
-        return known if len(known) == self.whole else known.take(self.where, axis=0)
-
-    def replaced(self, known: Numbers, new: Numbers) -> Numbers:
-        """[R, …] what is known of all rows, with something new of these."""
-        if len(known) == self.whole:
-            return new
-        after = known.copy()
-        after[self.where] = new
-        return after
 
 
 def placed(rows: Ints, stride: int | None = None) -> Placed:
@@ -115,11 +125,9 @@ def _of_groups(rows: Ints, stride: int) -> Placed:
     starts = np.flatnonzero(first)
     where, groups = np.concatenate([totals[starts], rows]), totals[starts] // stride
     where.flags.writeable = groups.flags.writeable = False
-    height = int(groups[-1]) + 1
-    whole = height if groups.size == height else -1
-    return Placed(
-        where, np.cumsum(first) - 1, starts, max(rows.tolist()) + 1, of_totals=Placed(groups, 0, None, height, whole)
-    )
+    number, height = int(groups[-1]) + 1, max(rows.tolist()) + 1
+    of_totals = Places(groups, number, number if groups.size == number else -1)
+    return Placed(where, height, -1, np.cumsum(first) - 1, starts, of_totals)
 
 
 def _of_one_group(rows: Ints) -> Placed:
@@ -130,7 +138,7 @@ def _of_one_group(rows: Ints) -> Placed:
         raise ValueError(f"a batch has distinct rows of segments, each >= 1, found {named}")
     height = max(named) + 1
     whole = height if named == list(range(1, height)) else -1
-    return Placed(where, 0, None, height, whole, of_totals=Placed(_TOTAL, 0, None, 1, whole=1))
+    return Placed(where, height, whole, 0, None, Places(_TOTAL, 1, 1))
 
 
 def height_of(rows: Ints) -> int:

@@ -40,14 +40,12 @@ class Gain(NamedTuple):
     ----------
     place : of the blocks: t totals, then the m blocks' rows.
     psi, w : [t + m, 3, K] and [t + m] in that order, as in :class:`ClusteredSums`.
-    groups : of the totals, in arrays that have no other rows.
     totals : [t, …] what the totals get.
     """
 
     place: Placed
     psi: Floats
     w: Floats
-    groups: Placed
     totals: ClusteredSums
 
 
@@ -96,17 +94,16 @@ def gain_of(batch: UnitBatch, totals: UnitTotals, *, relative: bool, shift_by: f
     of[2, 0], of[2, 2] = -p * (sum_b / n_b), p
     columns = np.array((batch.n_b, batch.n_c, batch.sum_b, batch.sum_c)).swapaxes(0, 1)
     place = placed(batch.rows, batch.stride)
-    assert place.of_totals is not None
     psi, w = place.with_sums(of.transpose(2, 0, 1) @ columns), place.with_sums(p * n_b)
-    t = place.of_totals.where.size
+    t = place.totals.where.size
     score = (p * n_b / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T
     summed = ClusteredSums(psi[:t], w[:t], place.summed(score), place.summed(p * p * m2_b))
-    return Gain(place, psi, w, place.of_totals, summed)
+    return Gain(place, psi, w, summed)
 
 
 def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
     """With what blocks add. The sums given are not changed."""
-    groups, new = gain.groups, gain.totals
+    groups, new = gain.place.totals, gain.totals
     old = grown_sums(sums, groups.height)
     return ClusteredSums(
         groups.plus(old.psi, new.psi),
