@@ -1,7 +1,7 @@
 """How often a healthy release is rolled back by evidence: `python -m bench.healthy --releases 2000`.
 
-Whole releases under whole plans, side by side (:mod:`streams.offline.fleet`). Counts are kept after each batch: a run
-that was stopped, or is asked for more releases, goes on where it was.
+Whole releases under whole plans, side by side (:mod:`streams.offline.fleet`) where a fleet judges all of the plan.
+Counts are kept after each batch: a run that was stopped, or is asked for more releases, goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from schemas.decision import State
 from schemas.plan import Plan, parse_plan
 from schemas.units import Fraction
 from streams.cli.simulate import read_world
+from streams.offline.drawing import World
 from streams.offline.fleet import Fleet
-from streams.offline.fleet_setup import batch_of
-from streams.offline.simulate import Run
+from streams.offline.fleet_setup import batch_of, columns_read
+from streams.offline.simulate import Run, simulate
 
 FOLDER = Path(__file__).parents[1] / "examples" / "scenarios"
 RESULT = Path(__file__).parent / "results" / "healthy.json"
@@ -55,6 +56,8 @@ CASES = (
     "healthy-users/ramp, tolerance 0",
     "healthy-users/ramp, by request",
     "healthy-users/ramp, tolerance 0, by request",
+    "healthy-users/tail",
+    "healthy-users/tail, tolerance 0",
     "healthy-users-independent/ramp",
     "healthy/tail",
     "healthy/tail, tolerance 0",
@@ -67,6 +70,9 @@ CASES = (
 ZERO = ", tolerance 0"
 """A plan in which every degradation counts, however small: what alpha bounds is seen best there."""
 
+ALONE = 10
+"""Releases of a batch that runs one after another."""
+
 BY_REQUEST = ", by request"
 """A plan that counts the requests of users as if each were one of its own: what that does, and why nobody should."""
 
@@ -78,18 +84,32 @@ def simulated(task: tuple[str, int, int]) -> tuple[str, dict[str, float]]:
     scenario, _, named = case.partition("/")
     plan = plan_of(named)
     world = read_world(FOLDER / f"{scenario}.yaml", plan)
-    fleet = Fleet(world, plan, range(first, first + releases))
+    seeds = range(first, first + releases)
+    if not taken_side_by_side(world, plan):
+        alone = Counter(outcome(simulate(world, plan, seed=seed).run) for seed in seeds)
+        return case, {"releases": releases, **alone, "core_s": time.process_time() - began_s}
+    fleet = Fleet(world, plan, seeds)
     counts = Counter(outcome(one) for one in fleet.run())
     if world.scenario.traffic.users is not None:
         counts["split_error"] = len(fleet.split_errors)
     return case, {"releases": releases, **counts, "core_s": time.process_time() - began_s}
 
 
+def taken_side_by_side(world: World, plan: Plan) -> bool:
+    """Whether a fleet judges all that the plan has."""
+    try:
+        columns_read(world, plan)
+    except ValueError:
+        return False
+    return True
+
+
 def batches(case: str, done: int, releases: int) -> list[tuple[str, int, int]]:
     """What is left to simulate of a case, in parts that fit the memory."""
     scenario, _, named = case.partition("/")
     plan = plan_of(named)
-    size = batch_of(read_world(FOLDER / f"{scenario}.yaml", plan), plan)
+    world = read_world(FOLDER / f"{scenario}.yaml", plan)
+    size = batch_of(world, plan) if taken_side_by_side(world, plan) else ALONE
     return [(case, first, min(size, releases - first)) for first in range(done, releases, size)]
 
 

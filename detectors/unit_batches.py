@@ -27,7 +27,7 @@ Arm = tuple[Floats, Floats, Floats]
 
 
 class UnitTotals(NamedTuple):
-    """Counts and sums of both arms over all buckets, each [m, 1]."""
+    """Counts and sums of both arms over all buckets, each [m]."""
 
     n_b: Floats
     n_c: Floats
@@ -37,8 +37,7 @@ class UnitTotals(NamedTuple):
     @property
     def paired(self) -> Flags:
         """[m] which blocks have both arms."""
-        both: Flags = (np.minimum(self.n_b, self.n_c) > 0)[:, 0]
-        return both
+        return np.minimum(self.n_b, self.n_c) > 0
 
 
 class UnitBatch(msgspec.Struct, frozen=True, eq=False):
@@ -108,7 +107,7 @@ class UnitBatch(msgspec.Struct, frozen=True, eq=False):
     def totals(self) -> UnitTotals:
         """Over all buckets."""
         columns = (self.n_b, self.n_c, self.sum_b, self.sum_c)
-        return UnitTotals(*[np.add.reduce(column, axis=1, keepdims=True) for column in columns])
+        return UnitTotals(*[np.add.reduce(column, axis=1) for column in columns])
 
     def take(self, chosen: Flags) -> UnitBatch:
         """Some of the blocks."""
@@ -134,7 +133,6 @@ def unit_rate_batch(blocks: Sequence[Block], *, baseline: str, canary: str) -> U
     blocks : that closed at one moment, as :func:`detectors.blocks.add` returns them.
     baseline, canary : versions.
     """
-
     requests = [_by_unit(block, version).requests for version in (baseline, canary) for block in blocks]
     (n_b, n_c), (k_b, k_c) = _by_arm(tables(requests, np.zeros((1, len(requests)), dtype=np.int64)))
     return CheckedUnits.of_counts(_rows(blocks), n_b=n_b, k_b=k_b, n_c=n_c, k_c=k_c)

@@ -83,13 +83,10 @@ def unit_labels(blocks: Sequence[Block], label: str, *, baseline: str, canary: s
     """
     blocks = sorted(blocks, key=lambda block: block.row)
     whole: LabelBatch = label_batch(blocks, label, baseline=baseline, canary=canary)
+    arms = (baseline, canary)
+    found = table([_of(block, arm, label, name) for arm in arms for name in whole.values for block in blocks])
+    found = found.reshape(len(arms), len(whole.values), len(blocks), BUCKETS)
     stray = bucket_of_strays(max(block.ended_ms for block in blocks))
-
-    counts = [
-        _of(block, version, label, name) for version in (baseline, canary) for name in whole.values for block in blocks
-    ]
-    found = table(counts)
-    found = found.reshape(2, len(whole.values), len(blocks), BUCKETS)
     found[..., stray] += np.array((whole.b.T, whole.c.T)) - found.sum(axis=3)
     k_b, k_c = found
     return _CheckedLabels(whole.rows, whole.values, k_b.sum(axis=0), k_c.sum(axis=0), k_b, k_c)

@@ -80,7 +80,7 @@ def gain_of(batch: UnitBatch, totals: UnitTotals, *, relative: bool, shift_by: f
     """
     if batch.n_b.shape[1] != BUCKETS:
         raise ValueError(f"units are in {BUCKETS} buckets, found {batch.n_b.shape[1]}")
-    n_b, n_c, sum_b, sum_c = (total[:, 0] for total in totals)
+    n_b, n_c, sum_b, sum_c = totals
     (_, _, m2_b), (_, _, m2_c) = batch.arms
     n = n_b + n_c
     p, rest, mean, part = n_c / n, n_b / n, (sum_b + sum_c) / n, sum_b / n

@@ -189,7 +189,7 @@ def _bound(margins: tuple[float, ...], alpha: float) -> UnitBound:
 
 def means_of(batch: UnitBatch, totals: UnitTotals) -> MeanBatch:
     """The batch as if every value were on its own."""
-    n_b, n_c, sum_b, sum_c = (total[:, 0] for total in totals)
+    n_b, n_c, sum_b, sum_c = totals
     mean_b, mean_c = sum_b / np.maximum(n_b, 1.0), sum_c / np.maximum(n_c, 1.0)
     return CheckedMeans(batch.rows, n_b, mean_b, batch.m2_b, n_c, mean_c, batch.m2_c, batch.stride)
 

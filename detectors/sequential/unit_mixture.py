@@ -48,7 +48,7 @@ def learned(known: Known, batch: UnitBatch, totals: UnitTotals, prior_rate: floa
     prior_rate : for zeros and ones the rate expected before anything was seen; None for other values.
     """
     rows, stride, height = batch.rows, batch.stride, height_of(batch.rows)
-    n_b, sum_b = totals.n_b[:, 0], totals.sum_b[:, 0]
+    n_b, sum_b = totals.n_b, totals.sum_b
     if prior_rate is None:
         mean, sd = spread(known.past, height)
         ready: Flags = totals.paired & ~np.isnan(sd[rows])
