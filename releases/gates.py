@@ -14,7 +14,6 @@ from detectors.sequential.averaging import log_either
 from detectors.sequential.bounds import MeanBound, MeanBoundState
 from detectors.sequential.compared import compare
 from detectors.sequential.compared_rates import compare_rates
-from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
 from detectors.sequential.evalue_2x2 import Evalue2x2, Evalue2x2State
 from detectors.sequential.margin_2x2 import Margin2x2, Margin2x2State
@@ -137,8 +136,7 @@ def gate_of(plan: Plan, metric: Metric, counts: Counts = "request") -> Gate:
         return RateGate(plan.baseline, metric.tolerated, margins)
     if metric.kind == "mix":
         return MixGate(plan.baseline, metric, margins)
-    directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
-    return MeanGate(plan.baseline, metric, margins, directions)
+    return MeanGate(plan.baseline, metric, margins)
 
 
 class RateGate:
@@ -198,10 +196,10 @@ class MeanGate:
 
     detector, detector_version = MeanEvalue.NAME, MeanEvalue.VERSION
 
-    def __init__(self, baseline: str, metric: Metric, margins: Margins, worse: tuple[Worse, ...]) -> None:
+    def __init__(self, baseline: str, metric: Metric, margins: Margins) -> None:
         self._baseline, self._name, self._margins = baseline, metric.name, margins
-        self._fail = tuple(MeanEvalue(metric.tolerated, direction) for direction in worse)
-        self._bounds = tuple(MeanBound(margins.grid, direction, ALPHA_PASS) for direction in worse)
+        self._fail = tuple(MeanEvalue(metric.tolerated, worse) for worse in metric.directions)
+        self._bounds = tuple(MeanBound(margins.grid, worse, ALPHA_PASS) for worse in metric.directions)
         self._effect = Effect(relative=True)
 
     def start(self) -> MeanKnown:

@@ -9,7 +9,6 @@ import msgspec
 from detectors.blocks import Block
 from detectors.histogram_batches import histogram_batch
 from detectors.sequential.averaging import log_either
-from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Estimate
 from detectors.sequential.exceedance import Exceedance, ExceedanceState
 from releases.margins import judged_column
@@ -39,13 +38,12 @@ class QuantileGate:
     detector, detector_version = Exceedance.NAME, Exceedance.VERSION
 
     def __init__(self, plan: Plan, metric: Metric, shares_ppm: tuple[int, ...]) -> None:
-        directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
         shares = tuple(share_ppm / PPM for share_ppm in shares_ppm)
         margin = float(metric.margin or NO_MARGIN)
         self._plan, self._baseline, self._name, self._shares_ppm = plan, plan.baseline, metric.name, shares_ppm
         self._sides = tuple(
             Exceedance(level=metric.level or 0.5, tolerance=metric.tolerated, margin=margin, worse=worse, shares=shares)
-            for worse in directions
+            for worse in metric.directions
         )
 
     def start(self) -> QuantileKnown:

@@ -62,7 +62,7 @@ class UnitGate:
         self._baseline, self._metric, self._margins = plan.baseline, metric, margins
         relative = metric.kind != "rate"
         self._fail = tuple(
-            UnitEvalue(tolerance=metric.tolerated, worse=worse, relative=relative) for worse in _directions(metric)
+            UnitEvalue(tolerance=metric.tolerated, worse=worse, relative=relative) for worse in metric.directions
         )
         self._bound = UnitBound(margins.grid, worse=metric.worse, relative=relative, alpha=ALPHA_PASS)
         self._effect = Effect(relative=relative)
@@ -142,7 +142,7 @@ class UnitQuantileGate:
                 shares=tuple(share_ppm / PPM for share_ppm in shares_ppm),
                 alpha=ALPHA_PASS,
             )
-            for worse in _directions(metric)
+            for worse in metric.directions
         )
 
     def start(self) -> UnitQuantileKnown:
@@ -266,10 +266,6 @@ def widened(estimate: Estimate, sums: ClusteredSums) -> Estimate:
     factor = float(design_effect(sums)[0]) ** 0.5
     low, high = (estimate.effect + (end - estimate.effect) * factor for end in (estimate.low, estimate.high))
     return msgspec.structs.replace(estimate, low=low, high=high)
-
-
-def _directions(metric: Metric) -> tuple[Worse, ...]:
-    return ("higher", "lower") if metric.worse == "either" else (metric.worse,)
 
 
 def _either(logs: list[float]) -> float:

@@ -61,6 +61,11 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash
         return "mix" if self.name.startswith("labels.") else "mean"
 
     @property
+    def directions(self) -> tuple[Literal["higher", "lower"], ...]:
+        """Each way in which it can get worse."""
+        return ("higher", "lower") if self.worse == "either" else (self.worse,)
+
+    @property
     def delayed(self) -> bool:
         """Whether its values come later than the requests that they are about, and on some of them only."""
         return self.name.startswith("feedback.")

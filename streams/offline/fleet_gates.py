@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -10,17 +10,11 @@ import numpy as np
 from detectors.arrays import Flags, Floats, Ints
 from detectors.batches import MeanBatch, RateBatch
 from detectors.sequential.bounds import MeanBound
-from detectors.sequential.compared_units import compare_units
-from detectors.sequential.differences import Worse
 from detectors.sequential.evalue_2x2 import Evalue2x2
 from detectors.sequential.margin_2x2 import Margin2x2
 from detectors.sequential.mean_evalue import MeanEvalue
 from detectors.sequential.onset import log_by_group
-from detectors.sequential.unit_bound import UnitBound, UnitBoundState
-from detectors.sequential.unit_evalue import UnitEvalue
-from detectors.sequential.unit_mixture import totals_of
 from detectors.state_rows import rows_of
-from detectors.unit_batches import UnitBatch
 from releases.budget import ALPHA_PASS
 from releases.margins import Margins
 from releases.ramps.ramp import stages_of
@@ -28,8 +22,6 @@ from schemas.metric import Metric
 from schemas.plan import Plan
 from schemas.units import PPM
 from streams.offline.fleet_columns import BAD, Columns, N
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 class FleetJudge(Protocol):
@@ -96,36 +88,29 @@ class GroupedGate:
         self._margins = Margins(plan, metric, shares)
         self._columns, self._stride = columns, stride
         self._mean = None if metric.kind == "rate" else metric.name
-        self._fails, self._bounds = _detectors(metric, self._margins, by_unit=columns.by_unit)
+        self._fails, self._bounds = self._detectors(metric)
         self._failing = [gate.start() for gate in self._fails]
         self._bounding = [bound.start() for bound in self._bounds]
 
+    def _detectors(self, metric: Metric) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Those that find harm, one for each direction, and those that exclude it."""
+        if metric.kind == "rate":
+            return (Evalue2x2(metric.tolerated),), (Margin2x2(self._margins.grid),)
+        fails = tuple(MeanEvalue(metric.tolerated, worse) for worse in metric.directions)
+        return fails, tuple(MeanBound(self._margins.grid, worse, ALPHA_PASS) for worse in metric.directions)
+
     def observe(self, release: Ints, rows: Ints, sums: Floats, *, ended_ms: int) -> None:
         batch = self._batch(release * self._stride + rows, sums[:, 0], sums[:, 1])
-        fails = list(zip(self._fails, self._failing, strict=True))
-        bounds = list(zip(self._bounds, self._bounding, strict=True))
-        if isinstance(batch, UnitBatch):
-            seen = compare_units(self._failing[0].known, batch, self._fails[0].prior)
-            self._failing = [gate.advanced(state, seen) for gate, state in fails]
-            self._bounding = [bound.advanced(state, seen) for bound, state in bounds]
-        else:
-            self._failing = [gate.observe(state, batch) for gate, state in fails]
-            self._bounding = [bound.observe(state, batch) for bound, state in bounds]
+        pairs = zip(self._fails, self._failing, strict=True)
+        self._failing = [gate.observe(state, batch) for gate, state in pairs]
+        bounds = zip(self._bounds, self._bounding, strict=True)
+        self._bounding = [bound.observe(state, batch) for bound, state in bounds]
 
-    def _batch(self, rows: Ints, b: Floats, c: Floats) -> RateBatch | MeanBatch | UnitBatch:
-        if self._columns.by_unit:
-            return self._unit_batch(rows, b, c)
+    def _batch(self, rows: Ints, b: Floats, c: Floats) -> RateBatch | MeanBatch:
         if self._mean is None:
             return RateBatch(rows, b[:, N], b[:, BAD], c[:, N], c[:, BAD], self._stride)
         arms = (self._columns.moments(arm, self._mean) for arm in (b, c))
         return MeanBatch(rows, *next(arms), *next(arms), self._stride)
-
-    def _unit_batch(self, rows: Ints, b: Floats, c: Floats) -> UnitBatch:
-        (n_b, sum_b), (n_c, sum_c) = (self._columns.of_units(arm, self._mean) for arm in (b, c))
-        if self._mean is None:
-            return UnitBatch.of_counts(rows, n_b=n_b, k_b=sum_b, n_c=n_c, k_c=sum_c, stride=self._stride)
-        m2_b, m2_c = (self._columns.moments(arm, self._mean)[2] for arm in (b, c))
-        return UnitBatch(rows, n_b, sum_b, m2_b, n_c, sum_c, m2_c, self._stride)
 
     @property
     def detector(self) -> str:
@@ -144,13 +129,14 @@ class GroupedGate:
     def evidence(self, releases: int) -> Floats:
         found = np.zeros((len(self._failing), releases))
         for side, gate, state in zip(found, self._fails, self._failing, strict=True):
-            if isinstance(gate, UnitEvalue):
-                known = gate.by_group(state, self._stride) if state.log_weight.size > 1 else side[:0]
-            else:
-                known = log_by_group(state.mixture, self._stride) if state.mixture.moments.size > 1 else side[:0]
+            known = self._by_release(gate, state)
             side[: known.size] = known
         both: Floats = np.logaddexp.reduce(found, axis=0) - np.log(len(found))
         return both
+
+    def _by_release(self, _: Any, state: Any) -> Floats:
+        """Log e-value of each release that has begun."""
+        return log_by_group(state.mixture, self._stride) if state.mixture.moments.size > 1 else np.zeros(0)
 
     def excluded(self, releases: Ints, shares_ppm: Ints) -> Floats:
         found = np.full(releases.size, np.inf)
@@ -159,59 +145,45 @@ class GroupedGate:
         for recent, asked in ((False, np.arange(releases.size)), (True, np.flatnonzero(shares_ppm == PPM))):
             for bound, state in zip(self._bounds, self._bounding, strict=True):
                 if asked.size:
-                    said = self._said(bound, state, releases[asked], recent=recent)[
-                        np.arange(asked.size), columns[asked]
-                    ]
-                    found[asked] = np.minimum(found[asked], said)
+                    each = self._said(bound, state, releases[asked], recent=recent)
+                    found[asked] = np.minimum(found[asked], each[np.arange(asked.size), columns[asked]])
         return found
 
     def _said(self, bound: Any, state: Any, releases: Ints, *, recent: bool) -> Floats:
         """[releases, margins] what a bound says of their totals."""
-        if isinstance(bound, UnitBound):
-            totals = UnitBoundState(totals_of(state.known, self._stride), state.overall, state.recent)
-            said: Floats = bound.excluded(rows_of(totals, releases), recent=recent, stride=1)
-        else:
-            said = bound.excluded(rows_of(state, releases * self._stride), recent=recent)
+        said: Floats = bound.excluded(rows_of(state, releases * self._stride), recent=recent)
         return said
 
     def begin_step(self, release: int) -> None:
-        own = slice(release * self._stride, (release + 1) * self._stride)
-        if self._columns.by_unit:
-            own = slice(release, release + 1)
-        self._bounding = [
-            msgspec.structs.replace(state, recent=_cleared(state.recent, own)) for state in self._bounding
-        ]
+        own = rows_of_releases(np.array([release]), self._summed)
+        self._bounding = [msgspec.structs.replace(one, recent=_cleared(one.recent, own)) for one in self._bounding]
 
     def keep(self, releases: Ints) -> None:
-        rows = (releases[:, None] * self._stride + np.arange(self._stride)).ravel()
+        rows = rows_of_releases(releases, self._stride)
         self._failing = [rows_of(state, rows) for state in self._failing]
-        self._bounding = [self._kept(state, releases, rows) for state in self._bounding]
+        self._bounding = [self._kept(state, releases) for state in self._bounding]
 
-    def _kept(self, state: S, releases: Ints, rows: Ints) -> S:
-        if not isinstance(state, UnitBoundState):
-            return rows_of(state, rows)
-        sums = {name: rows_of(getattr(state, name), releases) for name in ("overall", "recent")}
-        return msgspec.structs.replace(state, known=rows_of(state.known, rows), **sums)
+    @property
+    def _summed(self) -> int:
+        """How many rows a release has in the sums of bounds."""
+        return self._stride
 
-
-def _detectors(metric: Metric, margins: Margins, *, by_unit: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Those that find harm, one for each direction, and those that exclude it."""
-    directions: tuple[Worse, ...] = ("higher", "lower") if metric.worse == "either" else (metric.worse,)
-    relative = metric.kind != "rate"
-    if by_unit:
-        fails = tuple(UnitEvalue(tolerance=metric.tolerated, worse=one, relative=relative) for one in directions)
-        return fails, (UnitBound(margins.grid, worse=metric.worse, relative=relative, alpha=ALPHA_PASS),)
-    if not relative:
-        return (Evalue2x2(metric.tolerated),), (Margin2x2(margins.grid),)
-    bounds = tuple(MeanBound(margins.grid, one, ALPHA_PASS) for one in directions)
-    return tuple(MeanEvalue(metric.tolerated, one) for one in directions), bounds
+    def _kept(self, state: Any, releases: Ints) -> Any:
+        """Of a bound what belongs to some releases."""
+        return rows_of(state, rows_of_releases(releases, self._stride))
 
 
-def _cleared(sums: Any, rows: slice) -> Any:
+def rows_of_releases(releases: Ints, stride: int) -> Ints:
+    """All rows of some releases."""
+    rows: Ints = (releases[:, None] * stride + np.arange(stride)).ravel()
+    return rows
+
+
+def _cleared(sums: Any, rows: Ints) -> Any:
     """Sums with zeros in some rows."""
     if isinstance(sums, msgspec.Struct):
         cleared = {name: _cleared(getattr(sums, name), rows) for name in sums.__struct_fields__}
         return msgspec.structs.replace(sums, **cleared)
     after = sums.copy()
-    after[rows] = 0.0
+    after[rows[rows < after.shape[0]]] = 0.0
     return after

@@ -9,6 +9,7 @@ from streams.offline.drawing import World
 from streams.offline.fleet_columns import Columns, columns_of
 from streams.offline.fleet_gates import FleetGate, GroupedGate
 from streams.offline.fleet_lone_gates import LoneGates
+from streams.offline.fleet_unit_gates import GroupedUnitGate
 
 BATCH = 250
 """Releases side by side. More are hardly faster, and in ten segments each takes 2 MB."""
@@ -48,8 +49,9 @@ def columns_read(world: World, plan: Plan) -> Columns:
 
 def fleet_gates(plan: Plan, columns: Columns, *, releases: int, stride: int) -> list[FleetGate]:
     """All gates of a plan."""
+    grouped = GroupedUnitGate if columns.by_unit else GroupedGate
     return [
-        GroupedGate(plan, gate, columns, stride=stride)
+        grouped(plan, gate, columns, stride=stride)
         if gate.kind in {"rate", "mean"}
         else LoneGates(plan, gate, columns, releases=releases)
         for gate in plan.gates
