@@ -30,7 +30,7 @@ class UnitTails(msgspec.Struct, frozen=True, eq=False):
     ----------
     baseline : all its values of all the blocks, for the threshold.
     near : values beyond the threshold are ones; of the canary, those beyond the threshold with the tolerance.
-    far : the same blocks, of the canary those beyond the threshold with the margin.
+    far : the same values, of the canary those beyond the threshold with the margin.
     ended_ms : end of the blocks, Unix ms of log time, >= 0 and not before the previous ones'.
 
     Raises
@@ -164,7 +164,8 @@ class UnitExceedance(msgspec.Struct, frozen=True):
             compared = compare_units(state.fail.known, seen.near, self._rate)
             state = msgspec.structs.replace(state, fail=self._fail.advanced(state.fail, compared))
             if compared.gain is not None:
-                state = self._bounded(state, seen.far, self._between(state.threshold, edges.far))
+                pairs = seen.far.take(compared.totals.paired)
+                state = self._bounded(state, pairs, self._between(state.threshold, edges.far))
         threshold = learn_threshold(state.threshold, self.level, seen.baseline, seen.ended_ms)
         return msgspec.structs.replace(state, threshold=threshold)
 
@@ -204,9 +205,8 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         source, n = threshold.source, threshold.source.n
         return gap_of(0.5, source.count_between(threshold.bin, far) / n, float(n))
 
-    def _bounded(self, state: UnitExceedanceState, batch: UnitBatch, between: float) -> UnitExceedanceState:
-        """With the blocks in the sums of PASS; some of them have both arms."""
-        pairs = batch.take(batch.totals.paired)
+    def _bounded(self, state: UnitExceedanceState, pairs: UnitBatch, between: float) -> UnitExceedanceState:
+        """With blocks that have both arms in the sums of PASS."""
         gain = gain_of(pairs, pairs.totals, relative=False, shift_by=between)
         overall, recent = add(state.overall, gain), add(state.recent, gain)
         gap = between if state.gap is None else state.gap
