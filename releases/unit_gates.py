@@ -11,7 +11,6 @@ from detectors.batches import MeanBatch, RateBatch, mean_batch, rate_batch
 from detectors.blocks import Block
 from detectors.histogram_batches import HistogramBatch, histogram_batch
 from detectors.sequential.averaging import log_either
-from detectors.sequential.clustered import ClusteredSums, design_effect
 from detectors.sequential.compared_units import compare_units
 from detectors.sequential.differences import Worse
 from detectors.sequential.effect import Effect, EffectState, Estimate
@@ -20,6 +19,7 @@ from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
 from detectors.sequential.unit_exceedance import Edges, UnitExceedance, UnitExceedanceState, UnitTails
 from detectors.sequential.unit_mix import UnitMix
 from detectors.sequential.unit_mix_state import UnitMixState
+from detectors.sequential.unit_mixture import Known, design_effect
 from detectors.summaries.log_histogram import LogHistogram
 from detectors.unit_batches import UnitBatch, unit_exceedance_batches, unit_mean_batch, unit_rate_batch
 from detectors.unit_label_batches import unit_labels
@@ -103,7 +103,7 @@ class UnitGate:
 
     def estimate(self, known: object, row: int) -> Estimate:
         assert isinstance(known, UnitKnown)
-        return widened(self._effect.estimate(known.effect, row), known.bound.overall)
+        return widened(self._effect.estimate(known.effect, row), known.bound.known, row)
 
     def detail(self, known: object, row: int) -> None:
         return None
@@ -205,7 +205,7 @@ class UnitQuantileGate:
         first = known.sides[0]
         if first.threshold.bin is None and row == 0:
             return Estimate(first.waited_b, first.waited_c, None, None, None, None, None)
-        return widened(Effect().estimate(known.effect, row), first.overall)
+        return widened(Effect().estimate(known.effect, row), first.fail.known, row)
 
     def detail(self, known: object, row: int) -> float | None:
         side, state = self._pairs(known)[0]
@@ -259,11 +259,11 @@ def _below(above: UnitBatch) -> UnitBatch:
     return msgspec.structs.replace(above, sum_b=above.n_b - above.sum_b, sum_c=above.n_c - above.sum_c)
 
 
-def widened(estimate: Estimate, sums: ClusteredSums) -> Estimate:
-    """The estimate of any row, its interval as much wider as the baseline's units are dependent in all segments."""
-    if estimate.effect is None or estimate.low is None or estimate.high is None:
+def widened(estimate: Estimate, known: Known, row: int) -> Estimate:
+    """The estimate, its interval as much wider as the baseline's units are dependent."""
+    if estimate.effect is None or estimate.low is None or estimate.high is None or row >= known.phi_sq.size:
         return estimate
-    factor = float(design_effect(sums)[0]) ** 0.5
+    factor = float(design_effect(known)[row]) ** 0.5
     low, high = (estimate.effect + (end - estimate.effect) * factor for end in (estimate.low, estimate.high))
     return msgspec.structs.replace(estimate, low=low, high=high)
 

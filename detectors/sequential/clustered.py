@@ -20,17 +20,14 @@ class ClusteredSums(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    psi : [G, 3, K] by bucket: ψ against the baseline as it is, what a change of the baseline by 1 takes from it, and
-        φ = Σ p (x - m_b) over the baseline's values.
+    psi : [G, 2, K] by bucket: ψ against the baseline as it is, and what a change of the baseline by 1 takes from it.
     w : [G] information, Σ n_c n_b / n.
     score : [G, 2] Σ w M2 / (n - 2) of the canary and of the baseline.
-    phi_sq : [G] Σ p² (x - m_b)² over the baseline's values.
     """
 
     psi: Floats
     w: Floats
     score: Floats
-    phi_sq: Floats
 
 
 class Gain(NamedTuple):
@@ -39,13 +36,19 @@ class Gain(NamedTuple):
     Parameters
     ----------
     place : of the blocks: t totals, then the m blocks' rows.
-    psi, w : [t + m, 3, K] and [t + m] in that order, as in :class:`ClusteredSums`.
+    psi, w : [t + m, 2, K] and [t + m] in that order, as in :class:`ClusteredSums`.
+    phi : [t + m, K] φ = Σ p (x - m_b) over the baseline's values in each bucket.
+    phi_sq : [t + m] Σ p² (x - m_b)² over the same.
+    score : [t + m, 2] as in :class:`ClusteredSums`.
     totals : [t, …] what the totals get.
     """
 
     place: Placed
     psi: Floats
     w: Floats
+    phi: Floats
+    phi_sq: Floats
+    score: Floats
     totals: ClusteredSums
 
 
@@ -59,7 +62,7 @@ class Contrast(NamedTuple):
 
 def start_sums(groups: int = 1) -> ClusteredSums:
     """No block seen."""
-    return ClusteredSums(np.zeros((groups, 3, BUCKETS)), np.zeros(groups), np.zeros((groups, 2)), np.zeros(groups))
+    return ClusteredSums(np.zeros((groups, 2, BUCKETS)), np.zeros(groups), np.zeros((groups, 2)))
 
 
 def gain_of(batch: UnitBatch, totals: UnitTotals, *, relative: bool, shift_by: float = 1.0) -> Gain:
@@ -94,11 +97,11 @@ def gain_of(batch: UnitBatch, totals: UnitTotals, *, relative: bool, shift_by: f
     of[2, 0], of[2, 2] = -p * (sum_b / n_b), p
     columns = np.array((batch.n_b, batch.n_c, batch.sum_b, batch.sum_c)).swapaxes(0, 1)
     place = placed(batch.rows, batch.stride)
-    psi, w = place.with_sums(of.transpose(2, 0, 1) @ columns), place.with_sums(p * n_b)
-    t = place.totals.where.size
-    score = (p * n_b / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T
-    summed = ClusteredSums(psi[:t], w[:t], place.summed(score), place.summed(p * p * m2_b))
-    return Gain(place, psi, w, summed)
+    sums, w = place.with_sums(of.transpose(2, 0, 1) @ columns), place.with_sums(p * n_b)
+    psi, t = sums[:, :2], place.totals.where.size
+    score = place.with_sums((p * n_b / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T)
+    of_totals = ClusteredSums(psi[:t], w[:t], score[:t])
+    return Gain(place, psi, w, sums[:, 2], place.with_sums(p * p * m2_b), score, of_totals)
 
 
 def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
@@ -109,7 +112,6 @@ def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
         groups.plus(old.psi, new.psi),
         groups.plus(old.w, new.w),
         groups.plus(old.score, new.score),
-        groups.plus(old.phi_sq, new.phi_sq),
     )
 
 
@@ -142,20 +144,9 @@ def spread_of(psi: Floats) -> tuple[Floats, Floats]:
     return s, np.maximum(squares - s * s / BUCKETS, 0.0) * (BUCKETS / (BUCKETS - 1))
 
 
-def design_effect(sums: ClusteredSums) -> Floats:
-    """[G] by how much the dependence within units inflates the variance: max(1, Σ_k φ_k² / Σ_i φ_i²) of the baseline.
-
-    Kish (1965), Survey Sampling, sec. 5.4. The baseline knows it long before the canary has units that come back.
-    """
-    phi = sums.psi[:, 2]
-    squares = np.einsum("rk,rk->r", phi, phi)
-    effect: Floats = np.maximum(1.0, squares / np.where(sums.phi_sq > 0, sums.phi_sq, np.inf))
-    return effect
-
-
 def grown_sums(sums: ClusteredSums, groups: int) -> ClusteredSums:
     """With zeros for new groups."""
     if groups <= sums.w.size:
         return sums
-    parts = (sums.psi, sums.w, sums.score, sums.phi_sq)
+    parts = (sums.psi, sums.w, sums.score)
     return ClusteredSums(*(grown(part, groups, 0.0) for part in parts))

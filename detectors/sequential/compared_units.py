@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from detectors.sequential.clustered import Gain, gain_of
 from detectors.sequential.unit_mixture import Known, learned
 from detectors.unit_batches import UnitBatch, UnitTotals
@@ -44,8 +46,9 @@ def compare_units(known: Known, batch: UnitBatch, prior_rate: float | None) -> C
     """
     totals, relative = batch.totals, prior_rate is None
     after, ready = learned(known, batch, totals, prior_rate)
-    if all(ready.tolist()):
-        return ComparedUnits(batch, totals, after, gain_of(batch, totals, relative=relative))
-    pairs = batch.take(ready)
-    gain = gain_of(pairs, pairs.totals, relative=relative) if pairs.rows.size else None
-    return ComparedUnits(batch, totals, after, gain)
+    pairs = batch if all(ready.tolist()) else batch.take(ready)
+    if not pairs.rows.size:
+        return ComparedUnits(batch, totals, after, None)
+    gain = gain_of(pairs, totals if pairs is batch else pairs.totals, relative=relative)
+    phi, phi_sq = gain.place.plus(after.phi, gain.phi), gain.place.plus(after.phi_sq, gain.phi_sq)
+    return ComparedUnits(batch, totals, msgspec.structs.replace(after, phi=phi, phi_sq=phi_sq), gain)

@@ -14,7 +14,6 @@ from detectors.sequential.clustered import (
     Contrast,
     add,
     contrast,
-    design_effect,
     grown_sums,
     start_sums,
 )
@@ -22,6 +21,7 @@ from detectors.sequential.compared_units import ComparedUnits, compare_units
 from detectors.sequential.differences import Worse, changes
 from detectors.sequential.unit_mixture import (
     Known,
+    design_effect,
     log_evidence,
     or_else,
     rates_of,
@@ -137,7 +137,7 @@ class UnitBound(msgspec.Struct, frozen=True):
         signs = _SIGNS[self.worse]
         amounts = constant(tuple(sign * margin for sign in signs for margin in self.margins))
         found = self._against(sums, known.mean, amounts)
-        inflated = design_effect(state.overall)[:, None]
+        inflated = design_effect(known)[:, None]
         v = np.maximum(found.v_b, inflated * found.v_score)
         if not self.relative:
             # If the canary's rate were just at the margin.

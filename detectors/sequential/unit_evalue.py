@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from detectors.arrays import Floats, Ints, constant
+from detectors.sequential.clustered import Gain
 from detectors.sequential.compared_units import ComparedUnits, compare_units
 from detectors.sequential.differences import Worse, changes
 from detectors.sequential.row_weights import (
@@ -22,6 +23,7 @@ from detectors.sequential.unit_mixture import Known, log_mean_evidence, start_kn
 from detectors.sequential.unit_starts import (
     SPANS,
     Evidence,
+    Moment,
     Starts,
     advance_starts,
     grown_starts,
@@ -45,10 +47,10 @@ class UnitEvalueState(msgspec.Struct, frozen=True, eq=False):
 class UnitEvalue(msgspec.Struct, frozen=True):
     """FAIL on units: is the canary's mean worse than the baseline's by more than the tolerance?
 
-    S and V_b of :mod:`detectors.sequential.clustered`, in the one-sided normal mixture with s = S W / V_b at
-    intrinsic time v = W² / V_b, the inverse variance of S / W. The e-value is the mean over mixtures tuned to
-    different effects, and over starts (:mod:`detectors.sequential.unit_starts`). An asymptotic e-process: Waudby-Smith
-    et al. (2024), Annals of Statistics, eq. 134 as a martingale.
+    S of :mod:`detectors.sequential.clustered` in the one-sided normal mixture with s = S W / V at intrinsic time
+    v = W² / V, the inverse variance of S / W; V = max(V_b, deff · V_score) as in PASS. The e-value is the mean over
+    mixtures tuned to different effects, and over starts (:mod:`detectors.sequential.unit_starts`). An asymptotic
+    e-process: Waudby-Smith et al. (2024), Annals of Statistics, eq. 134 as a martingale.
 
     A canary that a tolerance away equals the baseline is the edge of the null: means are scaled by 1 + tolerance,
     rates (``relative=False``) are shifted by it.
@@ -78,7 +80,7 @@ class UnitEvalue(msgspec.Struct, frozen=True):
     """
 
     NAME: ClassVar[str] = "unit-evalue"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     tolerance: float = 0.0
     worse: Worse = "higher"
@@ -118,8 +120,8 @@ class UnitEvalue(msgspec.Struct, frozen=True):
         weights = self._weights(state, batch.rows, batch.stride)
         starts = grown_starts(state.starts, self.spans, weights.size)
         if gain is not None:
-            harm = self._harmful(gain.psi, gain.place.taken(known.mean))
-            starts = advance_starts(starts, self.spans, gain.place, (harm, gain.w), self._evidence(known))
+            moment = self._harmful(gain, gain.place.taken(known.mean))
+            starts = advance_starts(starts, self.spans, gain.place, moment, self._evidence(known))
         return UnitEvalueState(known, starts, weights)
 
     def harm(self, state: UnitEvalueState) -> Floats:
@@ -144,13 +146,14 @@ class UnitEvalue(msgspec.Struct, frozen=True):
             return state.log_weight
         return shared_out_by_group(state.log_weight, self.harm(state), newest, stride)
 
-    def _harmful(self, psi: Floats, mean: Floats) -> Floats:
-        """[m, K] the blocks' ψ against the baseline at the edge of what is tolerated, harm positive."""
+    def _harmful(self, gain: Gain, mean: Floats) -> Moment:
+        """What blocks add, against the baseline at the edge of what is tolerated; harm is positive."""
         sign = 1.0 if self.worse == "higher" else -1.0
         amount = constant((sign * self.tolerance,))
-        change = changes(amount, mean) if self.relative else amount
-        harm: Floats = sign * (psi[:, 0] - change * psi[:, 1])
-        return harm
+        change = changes(amount, mean) if self.relative else amount[None]
+        scale = 1.0 + change[:, 0] if self.relative else 1.0
+        psi = sign * (gain.psi[:, 0] - change * gain.psi[:, 1])
+        return Moment(psi, gain.w, gain.score[:, 0] + scale * scale * gain.score[:, 1])
 
     def _evidence(self, known: Known) -> Evidence:
         """What sums of each row are worth: the mean over the effects."""

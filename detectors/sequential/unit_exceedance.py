@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 
 from detectors.arrays import Floats, constant
-from detectors.sequential.clustered import ClusteredSums, add, contrast, design_effect, gain_of, start_sums
+from detectors.sequential.clustered import ClusteredSums, add, contrast, gain_of, start_sums
 from detectors.sequential.compared_units import compare_units
 from detectors.sequential.differences import Worse
 from detectors.sequential.step_margin import gap_of
 from detectors.sequential.threshold import Threshold, learn_threshold, shifted
 from detectors.sequential.unit_bound import spread_at
 from detectors.sequential.unit_evalue import UnitEvalue, UnitEvalueState
-from detectors.sequential.unit_mixture import log_evidence, rates_of, totals_of, tuned_rho
+from detectors.sequential.unit_mixture import design_effect, log_evidence, rates_of, totals_of, tuned_rho
 from detectors.summaries.log_histogram import LogHistogram, upper_edge
 from detectors.unit_batches import UnitBatch
 
@@ -183,8 +183,8 @@ class UnitExceedance(msgspec.Struct, frozen=True):
         between = state.gap or 0.0
         times = np.minimum(self._times(), _GAP_MAX / max(between, 1e-12))
         found = contrast(sums, times, relative=False)
-        base = rates_of(totals_of(state.fail.known, None).past, self._rate)[:, None]
-        inflated = design_effect(state.overall)[:, None]
+        known = totals_of(state.fail.known, None)
+        base, inflated = rates_of(known.past, self._rate)[:, None], design_effect(known)[:, None]
         at_edge = spread_at(base, times * between, sums.w)
         v = np.maximum(found.v_b, inflated * np.maximum(found.v_score, at_edge))
         # An equal canary is better than the null by the gap and by what lies between the edges.

@@ -137,7 +137,8 @@ class UnitMix(msgspec.Struct, frozen=True):
     def _log_e(self, state: UnitMixState) -> Floats:
         """[V, R] log e-value of "its share changed": the mean of those of both directions."""
         s, v_b = spread_of(state.bets.psi)
-        sides = log_mean_evidence(state.bound.known, EFFECTS, s, v_b, state.bets.w[:, None])
+        w, v_score = state.bets.w[:, None], state.bets.v_score[:, None]
+        sides = log_mean_evidence(state.bound.known, EFFECTS, s, v_b, v_score, w)
         both = np.logaddexp(sides[:, 0], sides[:, 1]) - log(2.0)
         each: Floats = both.reshape(-1, state.log_weight.size)[1:]
         return each
@@ -146,7 +147,8 @@ class UnitMix(msgspec.Struct, frozen=True):
         """With what blocks add, against a share that is the tolerance higher, and one that is as much lower."""
         rise, away = gain.psi[:, 0], self.tolerance * gain.psi[:, 1]
         harm = np.stack((rise - away, -rise - away), axis=1)
-        return Bets(gain.place.plus(bets.psi, harm), gain.place.plus(bets.w, gain.w))
+        plus = gain.place.plus
+        return Bets(plus(bets.psi, harm), plus(bets.w, gain.w), plus(bets.v_score, gain.score.sum(axis=1)))
 
     def _together(self, state: UnitMixState, value_weight: Floats) -> Floats:
         """[R] log e-value of the first values, as many as have a weight."""

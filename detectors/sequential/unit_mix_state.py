@@ -15,10 +15,17 @@ from detectors.unit_batches import BUCKETS
 
 
 class Bets(msgspec.Struct, frozen=True, eq=False):
-    """Sums by row since a value began to bet: [rows, 2, K] ψ of a share that rose and of one that fell, information."""
+    """Sums by row since a value began to bet.
+
+    Parameters
+    ----------
+    psi : [rows, 2, K] ψ of a share that rose, and of one that fell.
+    w, v_score : [rows] information, and the variance if requests were independent.
+    """
 
     psi: Floats
     w: Floats
+    v_score: Floats
 
 
 class UnitMixState(msgspec.Struct, frozen=True, eq=False):
@@ -46,7 +53,7 @@ class UnitMixState(msgspec.Struct, frozen=True, eq=False):
 
 def start_bets() -> Bets:
     """Nothing is bet: one row."""
-    return Bets(np.zeros((1, 2, BUCKETS)), np.zeros(1))
+    return Bets(np.zeros((1, 2, BUCKETS)), np.zeros(1), np.zeros(1))
 
 
 def with_rows(state: UnitMixState, old: Ints, known: Ints | None = None) -> UnitMixState:

@@ -13,7 +13,7 @@ from detectors.rows import height_of, placed
 from detectors.sequential.normal_mixture import best_rho, log_mixture_one_sided, tuned_time
 from detectors.sequential.past import PRIOR_REQUESTS, Past, grown, learn, spread, start_past
 from detectors.sequential.past_rate import learn_rates
-from detectors.unit_batches import UnitBatch, UnitTotals
+from detectors.unit_batches import BUCKETS, UnitBatch, UnitTotals
 
 _CV_MIN: Final = 1e-9
 _TUNED_ALPHA: Final = 0.05
@@ -26,16 +26,19 @@ class Known(msgspec.Struct, frozen=True, eq=False):
     ----------
     past : of the baseline.
     mean, sd : [R] of the past when the row got its first evidence, NaN before: they tune the row's mixtures.
+    phi, phi_sq : [R, K] and [R] how values of a bucket go together (:class:`detectors.sequential.clustered.Gain`).
     """
 
     past: Past
     mean: Floats
     sd: Floats
+    phi: Floats
+    phi_sq: Floats
 
 
 def start_known() -> Known:
     """Nothing known; one row, the total."""
-    return Known(start_past(), np.full(1, np.nan), np.full(1, np.nan))
+    return Known(start_past(), np.full(1, np.nan), np.full(1, np.nan), np.zeros((1, BUCKETS)), np.zeros(1))
 
 
 def learned(known: Known, batch: UnitBatch, totals: UnitTotals, prior_rate: float | None) -> tuple[Known, Flags]:
@@ -64,13 +67,24 @@ def learned(known: Known, batch: UnitBatch, totals: UnitTotals, prior_rate: floa
         first = where[unknown[where]]
         fixed_mean, fixed_sd = fixed_mean.copy(), fixed_sd.copy()
         fixed_mean[first], fixed_sd[first] = mean[first], sd[first]
-    return Known(past, fixed_mean, fixed_sd), ready
+    return Known(past, fixed_mean, fixed_sd, grown(known.phi, height, 0.0), grown(known.phi_sq, height, 0.0)), ready
 
 
 def totals_of(known: Known, stride: int | None) -> Known:
     """Of each group's total alone (:mod:`detectors.rows`)."""
     rows, past = slice(None, 1) if stride is None else slice(None, None, stride), known.past
-    return Known(Past(past.n[rows], past.mean[rows], past.m2[rows]), known.mean[rows], known.sd[rows])
+    of_totals = Past(past.n[rows], past.mean[rows], past.m2[rows])
+    return Known(of_totals, known.mean[rows], known.sd[rows], known.phi[rows], known.phi_sq[rows])
+
+
+def design_effect(known: Known) -> Floats:
+    """[R] by how much the dependence within units inflates the variance: max(1, Σ_k φ_k² / Σ_i φ_i²) of the baseline.
+
+    Kish (1965), Survey Sampling, sec. 5.4. The baseline knows it long before the canary has units that come back.
+    """
+    squares = np.einsum("rk,rk->r", known.phi, known.phi)
+    effect: Floats = np.maximum(1.0, squares / np.where(known.phi_sq > 0, known.phi_sq, np.inf))
+    return effect
 
 
 def rates_of(past: Past, prior_rate: float) -> Floats:
@@ -101,18 +115,25 @@ def or_else(numbers: Floats, fill: float) -> Floats:
     return np.where(np.isnan(numbers), fill, numbers)
 
 
-def log_mean_evidence(known: Known, effects: tuple[float, ...], s: Floats, v_b: Floats, w: Floats) -> Floats:
+def log_mean_evidence(
+    known: Known, effects: tuple[float, ...], s: Floats, v_b: Floats, v_score: Floats, w: Floats
+) -> Floats:
     """[R, J] log of the mean evidence of mixtures that are tuned to different effects.
+
+    With V = max(V_b, deff V_score): V_b knows nothing of what has not come yet. A canary without one of the values that
+    a tenth of the baseline's answers have, or without its few large ones, would vary little and seem to differ for
+    sure; the spread within blocks, most of it the baseline's, knows of them.
 
     Parameters
     ----------
-    known : of R rows or fewer; it tunes the mixtures.
+    known : of R rows or fewer.
     effects : in standard deviations of a value, each > 0.
-    s, v_b, w : [R, J] sums, their variances over units, information.
+    s, v_b, v_score, w : [R, J] sums, their variances over units and over requests, information.
     """
     rows = len(s)
     mean, sd = grown(known.mean, rows, np.nan), or_else(grown(known.sd, rows, np.nan), 1.0)
-    v = np.maximum(v_b, rounding(mean)[:, None] * w)
+    inflated = grown(design_effect(known), rows, 1.0)[:, None]
+    v = np.maximum(np.maximum(v_b, inflated * v_score), rounding(mean)[:, None] * w)
     each = log_evidence(s, v, w, tuned_rho(constant(effects)[:, None] * sd, _TUNED_ALPHA)[:, :, None])
     top = np.maximum.reduce(each, axis=0)
     average: Floats = top + np.log(np.add.reduce(np.exp(each - top), axis=0) / len(effects))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,8 +18,17 @@ from detectors.unit_batches import BUCKETS
 SPANS: Final = (256, 1024, 4096)
 """How many moments with evidence a late start lives. Two of each span are alive, half a span apart."""
 
-Evidence = Callable[[Floats, Floats, Floats], Floats]
-"""(S, V_b, W), each [R, J], to the log e-value of each."""
+Evidence = Callable[[Floats, Floats, Floats, Floats], Floats]
+"""(S, V_b, V_score, W), each [R, J], to the log e-value of each."""
+
+
+class Moment(NamedTuple):
+    """What the blocks of one moment add to every start, in the order of their place: ψ [t + m, K], and [t + m] w and
+    what they add to V_score."""
+
+    psi: Floats
+    w: Floats
+    v_score: Floats
 
 
 class Starts(msgspec.Struct, frozen=True, eq=False):
@@ -27,8 +36,8 @@ class Starts(msgspec.Struct, frozen=True, eq=False):
 
     Parameters
     ----------
-    psi : [R, J, K] Σ ψ of each bucket since the start; of no meaning before it, as are its w.
-    w : [R, J] information since the start.
+    psi : [R, J, K] Σ ψ of each bucket since the start; of no meaning before it, as are w and v_score.
+    w, v_score : [R, J] information, and variance if requests were independent, since the start.
     log_capital : [R, J] log of what is bet on the start; -inf while there is none.
     rest : [R] what is not bet: on starts to come, and what ended starts have left.
     moments : int64 [R] moments at which the row got evidence.
@@ -36,6 +45,7 @@ class Starts(msgspec.Struct, frozen=True, eq=False):
 
     psi: Floats
     w: Floats
+    v_score: Floats
     log_capital: Floats
     rest: Floats
     moments: Ints
@@ -48,7 +58,8 @@ def start_starts(spans: tuple[int, ...], rows: int = 1) -> Starts:
     capital[:, 0] = log(0.5) if late else 0.0
     rest = np.full(rows, 0.5 if late else 0.0)
     moments = np.zeros(rows, dtype=np.int64)
-    return Starts(np.zeros((rows, 1 + late, BUCKETS)), np.zeros((rows, 1 + late)), capital, rest, moments)
+    w, v_score = np.zeros((2, rows, 1 + late))
+    return Starts(np.zeros((rows, 1 + late, BUCKETS)), w, v_score, capital, rest, moments)
 
 
 def grown_starts(starts: Starts, spans: tuple[int, ...], rows: int) -> Starts:
@@ -61,9 +72,7 @@ def grown_starts(starts: Starts, spans: tuple[int, ...], rows: int) -> Starts:
     return Starts(*(np.concatenate([getattr(starts, name), getattr(fresh, name)]) for name in names))
 
 
-def advance_starts(
-    starts: Starts, spans: tuple[int, ...], place: Placed, block: tuple[Floats, Floats], evidence: Evidence
-) -> Starts:
+def advance_starts(starts: Starts, spans: tuple[int, ...], place: Placed, moment: Moment, evidence: Evidence) -> Starts:
     """After one more moment of evidence in some rows.
 
     Every half span a start begins and takes the place of the one that has lived a whole span; what that one's bet is
@@ -76,44 +85,39 @@ def advance_starts(
     ----------
     starts : is not changed.
     place : of the moment's segments.
-    block : ψ [t + m, K] and w [t + m] of the moment, in the order of the place: totals too.
+    moment : its blocks' part, totals too.
     evidence : what a start's sums are worth.
 
     Returns
     -------
     The new starts. Per row they hold K (1 + 2 × spans) sums, for ever.
     """
-    psi, w, capital, rest = starts.psi, starts.w, starts.log_capital, starts.rest
+    psi, w, v_score, capital, rest = starts.psi, starts.w, starts.v_score, starts.log_capital, starts.rest
     now, changed = place.taken(starts.moments), False
     for index, span in enumerate(spans):
         opening = place.where[(now > 0) & (now % (span // 2) == 0)]
         if not opening.size:
             continue
         if not changed:
-            psi, w, capital, rest = (a.copy() for a in (psi, w, capital, rest))
+            psi, w, v_score, capital, rest = (a.copy() for a in (psi, w, v_score, capital, rest))
             changed = True
         number = starts.moments[opening] // (span // 2)
         slot = 1 + 2 * index + number % 2
-        rest[opening] += np.exp(capital[opening, slot] + _worth(psi, w, opening, slot, evidence))
+        rest[opening] += np.exp(capital[opening, slot] + evidence(*spread_of(psi), v_score, w)[opening, slot])
         order = number + 1.0
         weight = 0.5 / len(spans) / (SLOT_CONSTANT * order * np.log(order) ** 2)
-        psi[opening, slot], w[opening, slot], capital[opening, slot] = 0.0, 0.0, np.log(weight)
+        psi[opening, slot], w[opening, slot], v_score[opening, slot] = 0.0, 0.0, 0.0
+        capital[opening, slot] = np.log(weight)
         rest[opening] -= weight
     # Also of starts that are still to come, which nothing is bet on: their sums begin anew with them.
-    psi, w = place.plus(psi, block[0][:, None, :]), place.plus(w, block[1][:, None])
-    return Starts(psi, w, capital, rest, place.replaced(starts.moments, now + 1))
+    psi = place.plus(psi, moment.psi[:, None, :])
+    w, v_score = place.plus(w, moment.w[:, None]), place.plus(v_score, moment.v_score[:, None])
+    return Starts(psi, w, v_score, capital, rest, place.replaced(starts.moments, now + 1))
 
 
 def log_worth(starts: Starts, evidence: Evidence) -> Floats:
     """[R] log of E = Σ capital × M + rest."""
-    each = starts.log_capital + evidence(*spread_of(starts.psi), starts.w)
+    each = starts.log_capital + evidence(*spread_of(starts.psi), starts.v_score, starts.w)
     rest = np.log(starts.rest, where=starts.rest > 0, out=np.full(starts.rest.size, -np.inf))
     worth: Floats = np.logaddexp.reduce(np.concatenate([each, rest[:, None]], axis=1), axis=1)
     return worth
-
-
-def _worth(psi: Floats, w: Floats, rows: Ints, slot: Ints, evidence: Evidence) -> Floats:
-    """[o] log e-values of one start in each of some rows."""
-    table_s, table_v = spread_of(psi)
-    found: Floats = evidence(table_s, table_v, w)[rows, slot]
-    return found

@@ -90,6 +90,34 @@ def test_healthy_releases_are_left_alone(share: float, on_units: Any, on_request
     assert fired[0] <= ALPHA < fired[1]
 
 
+SHORT_TAILS = [
+    (
+        UnitEvalue(relative=False, worse="lower", prior_rate=0.05, spans=()),
+        lambda seen: errors(seen, baseline=0.1, canary=0.1),
+    ),
+    (UnitEvalue(relative=False, prior_rate=0.05, spans=()), lambda seen: errors(seen, baseline=0.9, canary=0.9)),
+    (UnitEvalue(relative=False, prior_rate=0.95), lambda seen: errors(seen, baseline=0.95, canary=0.95)),
+    (UnitEvalue(worse="lower"), latency(1.0, sigma=1.0)),
+]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.01], ids=["5 %", "1 %"])
+@pytest.mark.parametrize(
+    ("gate", "values"), SHORT_TAILS, ids=["a label falls", "a label rises", "p95 lower", "mean lower"]
+)
+def test_what_has_not_come_yet_is_no_harm(share: float, gate: UnitEvalue, values: Values) -> None:
+    """A canary of few users without one of the rare values varies little, and seems to differ for sure: at most 5 % of
+    100 healthy releases ever reach 1/α in the direction of the short tail.
+
+    Measured over 200 for each: 0 to 2 %; another seed fails with a chance below 1 in 50. Without the baseline's own
+    spread as the least variance 4 to 36 % did, most of them within thirty requests of the canary.
+    """
+    users = Users(1_000 if share == 0.05 else 3_000, share)
+    blocks = 400 if share == 0.05 else 800
+    hits = canary_requests(gate, users, values, releases=100, blocks=blocks, seed=79)
+    assert np.isfinite(hits).mean() <= ALPHA
+
+
 @pytest.mark.parametrize(("share", "found", "limit"), [(0.5, 0.95, 1_307), (0.05, 0.8, 2_116)], ids=["50 %", "5 %"])
 def test_a_slower_canary_is_found(share: float, found: float, limit: int) -> None:
     """Latency + 10 %: the median canary requests until it is shown, and the part found within half an hour.
