@@ -147,7 +147,6 @@ def unit_mean_batch(blocks: Sequence[Block], metric: str, *, baseline: str, cana
     metric : name as in :class:`detectors.summaries.summary.Summary`.
     baseline, canary : versions.
     """
-
     found = [_measure(block, version, metric) for version in (baseline, canary) for block in blocks]
     (n_b, n_c), (sum_b, sum_c) = _by_arm(np.array(counts_and_sums(found)))
     m2_b, m2_c = np.array([one.m2 for one in found], dtype=np.float64).reshape(2, -1)

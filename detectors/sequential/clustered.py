@@ -40,7 +40,6 @@ class Gain(NamedTuple):
     phi : [t + m, K] φ = Σ p (x - m_b) over the baseline's values in each bucket.
     phi_sq : [t + m] Σ p² (x - m_b)² over the same.
     score : [t + m, 2] as in :class:`ClusteredSums`.
-    totals : [t, …] what the totals get.
     """
 
     place: Placed
@@ -49,7 +48,6 @@ class Gain(NamedTuple):
     phi: Floats
     phi_sq: Floats
     score: Floats
-    totals: ClusteredSums
 
 
 class Contrast(NamedTuple):
@@ -98,20 +96,18 @@ def gain_of(batch: UnitBatch, totals: UnitTotals, *, relative: bool, shift_by: f
     columns = np.array((batch.n_b, batch.n_c, batch.sum_b, batch.sum_c)).swapaxes(0, 1)
     place = placed(batch.rows, batch.stride)
     sums, w = place.with_sums(of.transpose(2, 0, 1) @ columns), place.with_sums(p * n_b)
-    psi, t = sums[:, :2], place.totals.where.size
     score = place.with_sums((p * n_b / np.maximum(n - 2.0, 1.0))[:, None] * np.array((m2_c, m2_b)).T)
-    of_totals = ClusteredSums(psi[:t], w[:t], score[:t])
-    return Gain(place, psi, w, sums[:, 2], place.with_sums(p * p * m2_b), score, of_totals)
+    return Gain(place, sums[:, :2], w, sums[:, 2], place.with_sums(p * p * m2_b), score)
 
 
 def add(sums: ClusteredSums, gain: Gain) -> ClusteredSums:
-    """With what blocks add. The sums given are not changed."""
-    groups, new = gain.place.totals, gain.totals
-    old = grown_sums(sums, groups.height)
+    """With what blocks add to the totals. The sums given are not changed."""
+    groups = gain.place.totals
+    old, t = grown_sums(sums, groups.height), groups.where.size
     return ClusteredSums(
-        groups.plus(old.psi, new.psi),
-        groups.plus(old.w, new.w),
-        groups.plus(old.score, new.score),
+        groups.plus(old.psi, gain.psi[:t]),
+        groups.plus(old.w, gain.w[:t]),
+        groups.plus(old.score, gain.score[:t]),
     )
 
 

@@ -103,7 +103,11 @@ class UnitMix(msgspec.Struct, frozen=True):
 
     def harm(self, state: UnitMixState) -> Floats:
         """[R] log e-value of each row."""
-        return self._together(state, state.value_weight)
+        betting = len(state.value_weight)
+        if not betting:
+            return np.zeros(state.log_weight.size)
+        total: Floats = np.logaddexp.reduce(self._log_e(state)[:betting] + state.value_weight, axis=0)
+        return total
 
     def evidence(self, state: UnitMixState) -> float:
         """Log e-value of the gate."""
@@ -150,13 +154,6 @@ class UnitMix(msgspec.Struct, frozen=True):
         plus = gain.place.plus
         return Bets(plus(bets.psi, harm), plus(bets.w, gain.w), plus(bets.v_score, gain.score.sum(axis=1)))
 
-    def _together(self, state: UnitMixState, value_weight: Floats) -> Floats:
-        """[R] log e-value of the first values, as many as have a weight."""
-        if not len(value_weight):
-            return np.zeros(state.log_weight.size)
-        total: Floats = np.logaddexp.reduce(self._log_e(state)[: len(value_weight)] + value_weight, axis=0)
-        return total
-
     def _with_rows(self, state: UnitMixState, rows: int) -> UnitMixState:
         before = state.log_weight.size
         if rows <= before:
@@ -176,7 +173,8 @@ class UnitMix(msgspec.Struct, frozen=True):
         They appeared in the newest blocks: choosing them by these and betting on them would be a bet after the race.
         """
         rows, total = state.log_weight.size, len(state.values)
-        capital = self._together(state, state.value_weight)
+        # They have no weight yet, so this is the others' alone.
+        capital = self.harm(state)
         old = np.arange((1 + total) * rows)
         old[(1 + total - fresh) * rows :] = -1
         kept = state.value_weight + (log((total - fresh) / total) if total > fresh else 0.0)
